@@ -1,0 +1,1 @@
+"""Features: from images and tables to numbers a model can use."""

@@ -1,0 +1,1 @@
+"""Operators on images: resize, window, normalise, cut into patches."""

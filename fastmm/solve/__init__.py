@@ -1,0 +1,1 @@
+"""Closed-form solvers, pure functions first and thin estimators above them."""

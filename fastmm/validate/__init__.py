@@ -1,0 +1,1 @@
+"""Validation: how sure a score is."""

@@ -1,0 +1,213 @@
+"""How kernels are compiled and launched: the only file that imports Numba.
+
+A kernel is one operation in two builds, a CPU loop and a CUDA loop, which share scalar
+helpers. Kernel files write both as plain functions and tie them together::
+
+    @scalar
+    def blend(a, b, weight): ...
+
+    def _rows(src, out, ...):     # CPU: ``prange`` over rows
+    def _threads(src, out, ...):  # CUDA: ``grid_stride`` over ``work`` elements
+
+    linear = Kernel("linear", _rows, _threads)
+
+Each build compiles when it is first needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from types import FunctionType, SimpleNamespace
+from typing import Any
+
+import numba
+from numba import prange
+from numba.core import caching
+
+from ._cache import cache_folder, source_hash
+
+__all__ = ["Kernel", "cuda", "numba_cuda", "prange", "scalar"]
+
+_LOG = logging.getLogger("fastmm")
+# Contraction lets a multiply and an add become one FMA, as CUDA does by itself; nothing
+# else of fast-math is safe with NaN and infinity.
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# Below this many elements waking the other threads costs more than they save.
+_MIN_PARALLEL_WORK = 1 << 15
+_THREADS_PER_BLOCK = 256
+_MAX_BLOCKS = 1 << 20  # times 256 threads; beyond that the grid-stride loop takes over
+
+
+class _StandIn:
+    """Name for ``numba.cuda`` in kernel files, whose import CPU users need not pay."""
+
+
+cuda: Any = _StandIn()
+
+
+def numba_cuda() -> Any:
+    """Import and return ``numba.cuda`` (the real one, or the simulator)."""
+    from numba import cuda as module
+
+    return module
+
+
+def scalar(function: Callable[..., Any]) -> Any:
+    """Compile a scalar helper that both builds of a kernel may call."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+class Kernel:
+    """One operation in a CPU build and a CUDA build with the same arguments."""
+
+    def __init__(self, name: str, cpu: FunctionType, cuda: FunctionType) -> None:
+        self.name, self._cpu, self._cuda = name, cpu, cuda
+
+    def __repr__(self) -> str:
+        return f"Kernel({self.name!r})"
+
+    def run_cpu(self, work: int, *args: Any) -> None:
+        """Run the CPU build; in parallel where that pays and is safe."""
+        if work < _MIN_PARALLEL_WORK or _THREADS.forked:
+            self._serial(*args)
+        else:
+            _THREADS.run(self._parallel, args)
+
+    def run_cuda(self, work: int, stream: int, *args: Any) -> None:
+        """Launch the CUDA build on the stream with that handle; returns at once."""
+        module = numba_cuda()
+        # Without sync=False Numba would wait for the stream once for each array.
+        args = tuple(
+            module.as_cuda_array(a, sync=False) if hasattr(a, "__cuda_array_interface__") else a
+            for a in args
+        )
+        blocks = min(-(-work // _THREADS_PER_BLOCK), _MAX_BLOCKS)
+        queue = module.external_stream(stream) if stream else module.default_stream()
+        self._device[blocks, _THREADS_PER_BLOCK, queue](work, *args)
+
+    def run_simulator(self, work: int, *args: Any) -> None:
+        """Run the CUDA build in Numba's simulator: few threads, so that loops stride."""
+        self._device[min(-(-work // 8), 3), 8](work, *args)
+
+    def ptx(self, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
+        """Compile the CUDA build for Numba types to PTX; needs no GPU."""
+        module = numba_cuda()
+        function = _with_cuda(self._cuda, module)
+        with _pretended_device(capability):
+            ptx, _ = module.compile_ptx(
+                function, numba.void(numba.int64, *signature), cc=capability
+            )
+        return str(ptx)
+
+    @cached_property
+    def _serial(self) -> Any:
+        return _cached(numba.njit(**_OPTIONS)(self._cpu), "serial")
+
+    @cached_property
+    def _parallel(self) -> Any:
+        return _cached(numba.njit(parallel=True, **_OPTIONS)(self._cpu), "parallel")
+
+    @cached_property
+    def _device(self) -> Any:
+        module = numba_cuda()
+        return module.jit(_with_cuda(self._cuda, module))
+
+
+def _with_cuda(function: FunctionType, module: Any) -> FunctionType:
+    names = {**function.__globals__, "cuda": module}
+    return FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+
+
+@contextmanager
+def _pretended_device(capability: tuple[int, int]) -> Iterator[None]:
+    # Numba asks the current device for its capability whenever a kernel calls a helper,
+    # even when it only compiles; without a GPU there is none to ask.
+    from numba.cuda import dispatcher
+
+    if not hasattr(dispatcher, "get_current_device"):
+        yield
+        return
+    real = dispatcher.get_current_device
+    dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capability)
+    try:
+        yield
+    finally:
+        dispatcher.get_current_device = real
+
+
+class _Threads:
+    """Guards the threading layer, which Numba picks at the first parallel call."""
+
+    def __init__(self) -> None:
+        self.forked = False
+        self._layer: str | None = None
+        self._lock = threading.Lock()
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        if self._layer in ("omp", "tbb"):
+            function(*args)
+            return
+        with self._lock:  # the layer is not known yet, or (workqueue) not safe for threads
+            function(*args)
+            self._layer = numba.threading_layer()
+
+    def after_fork(self) -> None:
+        # The OpenMP layer kills a forked child that launches a parallel kernel.
+        self.forked = True
+        self._lock = threading.Lock()
+
+
+_THREADS = _Threads()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_THREADS.after_fork)
+
+
+class _Locator(caching._CacheLocator):
+    """Keeps compiled kernels in the folder of their common source hash."""
+
+    def __init__(self, folder: str, line: int) -> None:
+        self._folder, self._line = folder, line
+
+    def get_cache_path(self) -> str:
+        return self._folder
+
+    def get_source_stamp(self) -> str:
+        return source_hash()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+def _cached(dispatcher: Any, build: str) -> Any:
+    folder = cache_folder()
+    if folder is None:
+        _say_uncached_once()
+        return dispatcher
+    line = dispatcher.py_func.__code__.co_firstlineno
+    locator = _Locator(str(folder / build), line)
+
+    class Impl(caching.CompileResultCacheImpl):
+        _locator_classes = [SimpleNamespace(from_function=lambda *_: locator)]  # noqa: RUF012
+
+    class Cache(caching.FunctionCache):
+        _impl_class = Impl
+
+    dispatcher._cache = Cache(dispatcher.py_func)
+    return dispatcher
+
+
+def _say_uncached_once() -> None:
+    if not _SAID:
+        _SAID.append(True)
+        _LOG.warning(
+            "No folder for compiled kernels is writable, so each process compiles its own; "
+            "set NUMBA_CACHE_DIR to a folder to keep them."
+        )
+
+
+_SAID: list[bool] = []
