@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fastmm import datasets as datasets
-    from fastmm import metrics as metrics
+    from fastmm.batch import load_images as load_images
     from fastmm.fuse import StackedFeatures as StackedFeatures
     from fastmm.fuse import stack_features as stack_features
     from fastmm.image.intensity import normalize as normalize
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from fastmm.multimodal import TableModality as TableModality
     from fastmm.pairwise import linear_kernel as linear_kernel
     from fastmm.pairwise import rbf_kernel as rbf_kernel
-    from fastmm.read.batch import load_images as load_images
     from fastmm.read.volume import Volume as Volume
     from fastmm.read.volume import read_volume as read_volume
     from fastmm.solve.linear import Ridge as Ridge
@@ -51,7 +49,7 @@ _HOMES = {
     "TableModality": "multimodal",
     "linear_kernel": "pairwise",
     "rbf_kernel": "pairwise",
-    "load_images": "read.batch",
+    "load_images": "batch",
     "Volume": "read.volume",
     "read_volume": "read.volume",
     "Ridge": "solve.linear",

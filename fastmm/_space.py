@@ -74,7 +74,8 @@ def enter(**arrays: Any) -> tuple[Space, list[Any], Callable[[Any], Any]]:
     """
     space: Space | None = None
     leave: Callable[[Any], Any] = _identity
-    first, native = "", []
+    first = ""
+    native: list[Any] = []
     for name, array in arrays.items():
         if array is None:
             native.append(None)

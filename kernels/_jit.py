@@ -63,10 +63,17 @@ def scalar(function: Callable[..., Any]) -> Any:
 
 
 class Kernel:
-    """One operation in a CPU build and a CUDA build with the same arguments."""
+    """One operation in a CPU build and a CUDA build with the same arguments.
 
-    def __init__(self, name: str, cpu: FunctionType, cuda: FunctionType) -> None:
-        self.name, self._cpu, self._cuda = name, cpu, cuda
+    `helpers` are the scalar functions that take the place of stand-ins of the same name
+    in both loops, where those differ between dtypes.
+    """
+
+    def __init__(
+        self, name: str, cpu: FunctionType, cuda: FunctionType, **helpers: Callable[..., Any]
+    ) -> None:
+        self.name, self._helpers = name, helpers
+        self._cpu, self._cuda = _with_names(cpu, **helpers), cuda
 
     def __repr__(self) -> str:
         return f"Kernel({self.name!r})"
@@ -97,7 +104,7 @@ class Kernel:
     def ptx(self, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
         """Compile the CUDA build for Numba types to PTX; needs no GPU."""
         module = numba_cuda()
-        function = _with_cuda(self._cuda, module)
+        function = _with_names(self._cuda, cuda=module, **self._helpers)
         with _pretended_device(capability):
             ptx, _ = module.compile_ptx(
                 function, numba.void(numba.int64, *signature), cc=capability
@@ -115,12 +122,13 @@ class Kernel:
     @cached_property
     def _device(self) -> Any:
         module = numba_cuda()
-        return module.jit(_with_cuda(self._cuda, module))
+        return module.jit(_with_names(self._cuda, cuda=module, **self._helpers))
 
 
-def _with_cuda(function: FunctionType, module: Any) -> FunctionType:
-    names = {**function.__globals__, "cuda": module}
-    return FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+def _with_names(function: FunctionType, **names: Any) -> FunctionType:
+    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    copy.__qualname__ = function.__qualname__
+    return copy
 
 
 @contextmanager
