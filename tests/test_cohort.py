@@ -1,0 +1,142 @@
+"""Reading a cohort: what is right is read, what is wrong is listed together."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastmm.cohort import TableSource, read_cohort
+from fastmm.errors import CohortError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str, name: str = "cohort.csv") -> Path:
+        file = tmp_path / name
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return write
+
+
+GOOD = "patient,ill,ct,age\n001,no,a,50\n001,no,b,51\n002,yes,,70\n003,no,a,\n04,yes,b,60\n"
+
+
+@pytest.fixture
+def good(write, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    return write(GOOD)
+
+
+def test_reads_rows_groups_and_missing(good, tmp_path):
+    cohort = read_cohort(
+        good, label="ill", group="patient", images=["ct"], tables={"t": TableSource(("age",))}
+    )
+    assert (cohort.count, cohort.patients) == (5, 4)
+    assert cohort.groups.tolist() == ["001", "001", "002", "003", "04"]
+    assert cohort.y.tolist() == ["no", "no", "yes", "no", "yes"]
+    assert cohort.images["ct"] == [tmp_path / p if p else None for p in ("a", "b", "", "a", "b")]
+    assert cohort.tables["t"] == {"age": ["50", "51", "70", "", "60"]}
+    assert cohort.notes == ["t: 1 blank cells; numbers become the median and are marked"]
+
+
+def test_byte_order_mark_and_tabs(write):
+    file = write("\ufeffpatient\till\na\t0\nb\t1\nc\t0\nd\t1\n", "c.tsv")
+    assert read_cohort(file, label="ill", group="patient").y.tolist() == [0, 1, 0, 1]
+
+
+def test_all_mistakes_are_listed_at_once(write):
+    file = write("patient,ill,ct\n,0,gone\nb,,\nc,1,also-gone\nc,1,also-gone\n")
+    with pytest.raises(CohortError) as caught:
+        read_cohort(file, label="ill", group="patient", images=["ct"])
+    message = str(caught.value)
+    for part in (
+        "must name a patient in each row; 1 row(s) (0, counted from 0) blank",
+        "label 'ill' must be given in each row; 1 row(s) (1, counted from 0) blank",
+        "column 'ct' must name files or folders",
+        "3 row(s) (0, 2, 3, counted from 0) not found",
+        "1 row(s) occur more than once",
+        "1 row(s) (1, counted from 0) none",
+        "class(es) 0, 1 must have at least 2 patients",
+    ):
+        assert part in message
+
+
+def test_message_holds_no_identifier(write):
+    file = write("patient,ill,ct\nMUELLER,0,MUELLER/ct\nMAYER,1,MAYER/ct\n")
+    with pytest.raises(CohortError) as caught:
+        read_cohort(file, label="ill", group="patient", images=["ct"])
+    assert "MUELLER" not in str(caught.value)
+    assert "MAYER" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "header and at least one row"),
+        ("a,b\n", "header and at least one row"),
+        ("a,a\n1,2\n", "more than once"),
+        ("a,b\n1,2\n1\n", "must have 2 cells in each row; 1 row"),
+        ("a,b\n1,2\n", r"lacks the column\(s\) ill"),
+        ("ill\n0\n0\n", "at least 2 classes, got 1"),
+        ("ill\n" + "\n".join(str(i) for i in range(40)), "no class label"),
+    ],
+)
+def test_broken_files(write, text, match):
+    with pytest.raises(CohortError, match=match):
+        read_cohort(write(text), label="ill")
+
+
+def test_file_that_is_no_text(tmp_path):
+    file = tmp_path / "c.csv"
+    file.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(CohortError, match="no CSV text"):
+        read_cohort(file)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_cohort(tmp_path / "none.csv")
+
+
+def test_join_by_key(good, write):
+    write("id,g1,g2\n003,7,8\n002,1,2\n099,5,5\n", "genes.csv")
+    cohort = read_cohort(
+        good, label="ill", group="patient", images=["ct"],
+        tables={"genes": TableSource.parse("genes.csv:id")},
+    )  # fmt: skip
+    assert cohort.tables["genes"] == {"g1": ["", "", "1", "7", ""], "g2": ["", "", "2", "8", ""]}
+    assert "genes: 3 cohort rows match nothing in genes.csv, so lack it" in cohort.notes
+    assert "genes: 1 rows of genes.csv match no cohort row and are not used" in cohort.notes
+
+
+def test_join_refuses_a_key_twice(good, write):
+    write("id,g\n001,1\n001,2\n", "genes.csv")
+    with pytest.raises(CohortError, match="must have each key once; 1 key"):
+        read_cohort(
+            good, group="patient", images=["ct"],
+            tables={"genes": TableSource.parse("genes.csv:id")},
+        )  # fmt: skip
+
+
+def test_table_source_syntax():
+    assert TableSource.parse("age, sex") == TableSource(("age", "sex"))
+    assert TableSource.parse("x/e.csv:key") == TableSource(file=Path("x/e.csv"), key="key")
+    for wrong in ("", "e.csv:"):
+        with pytest.raises(ValueError, match="`table` must"):
+            TableSource.parse(wrong)
+
+
+def test_real_cohorts(real_data):
+    cohort = read_cohort(
+        real_data / "sts" / "cohort.csv", label="lung_mets", group="patient",
+        images=["ct", "pet", "mr_t1"], tables={"t": TableSource(("age", "sex", "grade"))},
+    )  # fmt: skip
+    assert (cohort.count, cohort.patients, int(np.sum(cohort.y))) == (34, 34, 13)
+    cohort = read_cohort(
+        real_data / "gbm_expression" / "cohort.csv", label="subtype", group="patient",
+        tables={"expression": TableSource.parse("expression.csv:patient")},
+    )  # fmt: skip
+    assert len(cohort.tables["expression"]) == 840
+    assert cohort.count == 173
