@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from fastmm.image.intensity import window as window
     from fastmm.image.patches import extract_patches as extract_patches
     from fastmm.image.resizing import resize as resize
+    from fastmm.modalities import ImageModality as ImageModality
+    from fastmm.modalities import TableModality as TableModality
     from fastmm.model_file import load_model as load_model
     from fastmm.model_file import save_model as save_model
-    from fastmm.multimodal import ImageModality as ImageModality
     from fastmm.multimodal import MultimodalClassifier as MultimodalClassifier
-    from fastmm.multimodal import TableModality as TableModality
     from fastmm.pairwise import linear_kernel as linear_kernel
     from fastmm.pairwise import rbf_kernel as rbf_kernel
     from fastmm.read.volume import Volume as Volume
@@ -44,9 +44,9 @@ _HOMES = {
     "resize": "image.resizing",
     "load_model": "model_file",
     "save_model": "model_file",
-    "ImageModality": "multimodal",
+    "ImageModality": "modalities",
     "MultimodalClassifier": "multimodal",
-    "TableModality": "multimodal",
+    "TableModality": "modalities",
     "linear_kernel": "pairwise",
     "rbf_kernel": "pairwise",
     "load_images": "batch",

@@ -30,9 +30,7 @@ def integer(value: Any, name: str, *, minimum: int = 1) -> int:
     return result
 
 
-def number(
-    value: Any, name: str, *, minimum: float = -math.inf, above: float = -math.inf
-) -> float:
+def number(value: Any, name: str, *, minimum: float = -math.inf, above: float = -math.inf) -> float:
     """Return `value` as a finite float, at least `minimum` and strictly over `above`."""
     what = "a finite number"
     if minimum > -math.inf:
@@ -45,6 +43,8 @@ def number(
         result = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"`{name}` must be {what}, got {value!r}.") from None
+    except OverflowError:
+        raise ValueError(f"`{name}` must be {what}, got an integer beyond float64.") from None
     if not math.isfinite(result) or result < minimum or result <= above:
         raise ValueError(f"`{name}` must be {what}, got {result!r}.")
     return result
@@ -72,7 +72,9 @@ def sizes(value: Any, name: str, *, lengths: Sequence[int] = (1, 2, 3)) -> tuple
 
 
 def real(array: Any, name: str) -> None:
-    """Refuse arrays of anything but booleans, integers and real floats."""
+    """Refuse None, and arrays of anything but booleans, integers and real floats."""
+    if array is None:
+        raise TypeError(f"`{name}` must be an array, got None.")
     dtype = np.dtype(array.dtype)
     if dtype.kind == "c":
         raise ValueError(

@@ -65,6 +65,8 @@ def _tables_in(space: Space, before: int, after: int, dtype: str) -> tuple[Any, 
 
 @lru_cache(maxsize=256)
 def _linear_tables(before: int, after: int, dtype: str) -> tuple[np.ndarray[Any, Any], ...]:
+    if before > 1 << 32:
+        raise ValueError(f"An axis to resize must have at most 2^32 pixels, got {before}.")
     # Unsigned: a signed index would make Numba test for negative ones in the inner loop.
     centre = (np.arange(after) + 0.5) * (before / after) - 0.5
     centre = np.clip(centre, 0, before - 1)

@@ -175,15 +175,15 @@ def _take_in_numba(array: Any) -> tuple[Space, Any, Callable[[Any], Any]]:
 
 
 def _take_in_guest(array: Any, name: str) -> tuple[Space, Any, Callable[[Any], Any]]:
-    kind, device = array.__dlpack_device__()
     try:
+        kind, device = array.__dlpack_device__()
         if int(kind) == _DLPACK_CPU:
             return Space("cpu"), np.from_dlpack(array), _way_out(array)
         if int(kind) == _DLPACK_CUDA:
             import cupy
 
             return Space("cuda", int(device)), cupy.from_dlpack(array), _way_out(array)
-    except (BufferError, RuntimeError, TypeError) as error:
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise TypeError(
             f"`{name}` ({type(array).__name__}) cannot be shared through DLPack: {error}"
         ) from None
@@ -192,10 +192,12 @@ def _take_in_guest(array: Any, name: str) -> tuple[Space, Any, Callable[[Any], A
 
 def _way_out(array: Any) -> Callable[[Any], Any]:
     if hasattr(array, "__array_namespace__"):
-        namespace = array.__array_namespace__()
-    else:
-        namespace = sys.modules[type(array).__module__.partition(".")[0]]
-    return namespace.from_dlpack  # type: ignore[no-any-return]
+        return array.__array_namespace__().from_dlpack  # type: ignore[no-any-return]
+    for kind in type(array).__mro__:  # a subclass may live in a package of its own
+        namespace = sys.modules.get(kind.__module__.partition(".")[0])
+        if hasattr(namespace, "from_dlpack"):
+            return namespace.from_dlpack  # type: ignore[no-any-return, union-attr]
+    raise TypeError("its library has no from_dlpack() to hand results back with")
 
 
 def _native_bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -46,8 +46,17 @@ class StackedFeatures:
         Returns
         -------
         array of shape (m, d)
-            The stacked matrix, where `blocks` live.
+            The stacked matrix, where `blocks` live; float64 where they or `X` are.
+
+        Raises
+        ------
+        ValueError
+            If names or numbers of features differ, or a block holds NaN or infinity.
+        TypeError
+            If `blocks` live elsewhere than `X`.
         """
+        if not isinstance(blocks, Mapping):
+            raise TypeError(f"`blocks` must be a dict of arrays, got {type(blocks).__name__}.")
         if set(blocks) != set(self.slices):
             raise ValueError(f"`blocks` must be {sorted(self.slices)}, got {sorted(blocks)}.")
         space, rows, leave = _enter_blocks({name: blocks[name] for name in self.slices})
@@ -57,8 +66,13 @@ class StackedFeatures:
                 raise ValueError(
                     f"`blocks[{name!r}]` must have {width} features, got {block.shape[1]}."
                 )
-        statistics = [enter(array=a)[1][0] for a in (self.origin, self.shift, self.factor)]
-        out = _empty(space, rows)
+        home, statistics, _ = enter(origin=self.origin, shift=self.shift, factor=self.factor)
+        if home != space:
+            raise TypeError(
+                f"`X` was stacked on {home} but `blocks` live on {space}; move them there first."
+            )
+        # In float32 the origin of a float64 fit would be rounded.
+        out = _empty(space, rows, statistics[0].dtype)
         statistics = [a.astype(out.dtype, copy=False) for a in statistics]
         for name, block in rows.items():
             finite(block, f"blocks[{name!r}]", space.xp)
@@ -99,7 +113,8 @@ def stack_features(
     Raises
     ------
     ValueError
-        If blocks differ in their number of rows, are empty, or hold NaN or infinity.
+        If blocks differ in their number of rows, are empty, hold NaN or infinity, or
+        spread wider than their dtype can square.
     TypeError
         If blocks live on different devices.
 
@@ -121,6 +136,8 @@ def stack_features(
     if not isinstance(blocks, Mapping) or not blocks:
         raise TypeError("`blocks` must be a dict with at least one name and array.")
     scale = dict.fromkeys(blocks, 1.0)
+    if weights is not None and not isinstance(weights, Mapping):
+        raise TypeError(f"`weights` must be a dict of numbers, got {type(weights).__name__}.")
     for name, weight in (weights or {}).items():
         if name not in scale:
             raise ValueError(f"`weights` must name blocks ({sorted(scale)}), got {name!r}.")
@@ -137,6 +154,11 @@ def stack_features(
         # Where columns are standardised, a factor that is not finite tells of bad input.
         if not standardize or not bool(space.xp.isfinite(statistics[2][slices[name]]).all()):
             finite(block, f"blocks[{name!r}]", space.xp)
+            if standardize:
+                raise ValueError(
+                    f"`blocks[{name!r}]` has a column whose variance {out.dtype} cannot hold; "
+                    "rescale it first."
+                )
     return StackedFeatures(leave(out), slices, *(leave(a) for a in statistics))
 
 
@@ -159,8 +181,9 @@ def _enter_blocks(blocks: Mapping[str, Any]) -> tuple[Space, dict[str, Any], Any
     return space, rows, leave
 
 
-def _empty(space: Space, rows: Mapping[str, Any]) -> Any:
-    dtype = max((dtype_of_result(a.dtype) for a in rows.values()), key=lambda d: d.itemsize)
+def _empty(space: Space, rows: Mapping[str, Any], least: Any = np.float32) -> Any:
+    dtypes = [np.dtype(least), *(dtype_of_result(a.dtype) for a in rows.values())]
+    dtype = max(dtypes, key=lambda d: d.itemsize)
     count = len(next(iter(rows.values())))
     return space.xp.empty((count, sum(a.shape[1] for a in rows.values())), dtype)
 

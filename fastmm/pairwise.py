@@ -74,7 +74,8 @@ def rbf_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> Any:
     Raises
     ------
     ValueError
-        If the shapes do not fit, a value is not finite, or `gamma` is not positive.
+        If the shapes do not fit, a value is not finite, `gamma` is not positive, or
+        squared distances overflow.
     TypeError
         If the arrays live on different devices.
 
@@ -92,19 +93,24 @@ def rbf_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> Any:
            [0.607, 1.   ]])
     """
     space, X, Y, leave = _rows(X, Y)
-    gamma = scale_gamma(X) if gamma == "scale" else number(gamma, "gamma", above=0)
+    gamma = _gamma(gamma, X)
     from fastmm.kernels.rbf import rbf
 
     xp, dtype = space.xp, X.dtype
     centre = X.mean(axis=0, dtype=np.float64).astype(dtype)
-    left = X - centre
-    right = left if Y is None else Y - centre
-    gram = left @ right.T
-    norms = [xp.einsum("ij,ij->i", rows, rows) for rows in (left, right)]
-    if Y is None:
-        # What the matrix product found for |x|^2, so that the diagonal is exactly 1.
-        norms = [gram.diagonal().copy()] * 2
-    width = space.asarray(np.array([gamma], dtype))
+    with np.errstate(over="ignore", invalid="ignore"):  # answered for by the test of norms
+        left = X - centre
+        right = left if Y is None else Y - centre
+        gram = left @ right.T
+        if Y is None:
+            # What the matrix product found for |x|^2, so that the diagonal is exactly 1.
+            norms = [gram.diagonal().copy()] * 2
+        else:
+            norms = [xp.einsum("ij,ij->i", rows, rows) for rows in (left, right)]
+    largest = float(np.finfo(dtype).max)
+    if not all(bool((norm < largest / 4).all()) for norm in norms):
+        raise ValueError(f"`X` or `Y` is so large that distances overflow {dtype}; rescale first.")
+    width = space.asarray(np.array([min(gamma, largest)], dtype))
     space.launch(rbf[dtype.name], gram.size, gram, *norms, width)
     return leave(gram)
 
@@ -115,10 +121,18 @@ def scale_gamma(X: Any) -> float:
     return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
 
 
+def _gamma(gamma: float | str, X: Any) -> float:
+    if not isinstance(gamma, str):
+        return number(gamma, "gamma", above=0)
+    if gamma != "scale":
+        raise ValueError(f'`gamma` must be "scale" or a number greater than 0, got {gamma!r}.')
+    return scale_gamma(X)
+
+
 def _rows(X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
     space, (X, Y), leave = enter(X=X, Y=Y)
     for name, rows in (("X", X), ("Y", Y)):
-        if rows is None:
+        if rows is None and name == "Y":
             continue
         real(rows, name)
         if rows.ndim != 2 or 0 in rows.shape:

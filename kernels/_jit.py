@@ -80,7 +80,7 @@ class Kernel:
 
     def run_cpu(self, work: int, *args: Any) -> None:
         """Run the CPU build; in parallel where that pays and is safe."""
-        if work < _MIN_PARALLEL_WORK or _THREADS.forked:
+        if work < _MIN_PARALLEL_WORK or _THREADS.forked or numba.config.DISABLE_JIT:
             self._serial(*args)
         else:
             _THREADS.run(self._parallel, args)
@@ -192,6 +192,8 @@ class _Locator(caching._CacheLocator):
 
 
 def _cached(dispatcher: Any, build: str) -> Any:
+    if numba.config.DISABLE_JIT:  # plain Python, for coverage and debuggers
+        return dispatcher
     folder = cache_folder()
     if folder is None:
         _say_uncached_once()

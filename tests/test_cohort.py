@@ -31,14 +31,14 @@ def good(write, tmp_path):
 
 def test_reads_rows_groups_and_missing(good, tmp_path):
     cohort = read_cohort(
-        good, label="ill", group="patient", images=["ct"], tables={"t": TableSource(("age",))}
+        good, label="ill", group="patient", images=["ct"], tables={"t": TableSource(("age", "ct"))}
     )
     assert (cohort.count, cohort.patients) == (5, 4)
     assert cohort.groups.tolist() == ["001", "001", "002", "003", "04"]
     assert cohort.y.tolist() == ["no", "no", "yes", "no", "yes"]
     assert cohort.images["ct"] == [tmp_path / p if p else None for p in ("a", "b", "", "a", "b")]
-    assert cohort.tables["t"] == {"age": ["50", "51", "70", "", "60"]}
-    assert cohort.notes == ["t: 1 blank cells; numbers become the median and are marked"]
+    assert cohort.tables["t"]["age"] == ["50", "51", "70", "", "60"]
+    assert cohort.notes == ["t: 2 blank cells; numbers become the median and are marked"]
 
 
 def test_byte_order_mark_and_tabs(write):

@@ -53,7 +53,8 @@ def window(images: Any, center: float, width: float) -> Any:
     real(images, "images")
     dtype = dtype_of_result(images.dtype)
     # Subtracting first keeps narrow windows far from zero exact.
-    out = images.astype(dtype) - dtype.type(center - width / 2)
+    out = images.astype(dtype)
+    out -= dtype.type(center - width / 2)
     out *= dtype.type(1 / width)
     return leave(space.xp.clip(out, 0, 1, out=out))
 
@@ -85,11 +86,14 @@ def normalize(images: Any, method: str = "zscore", *, mask: Any = None) -> Any:
     Raises
     ------
     ValueError
-        If `method` is unknown, or `images` has fewer than two axes.
+        If `method` is unknown, `images` has fewer than two axes or none of them holds
+        pixels, or `mask` does not broadcast.
 
     Notes
     -----
-    Statistics are accumulated in float64. An image with NaN becomes NaN as a whole.
+    Statistics are accumulated in float64, and the mean is taken off in two parts, so that
+    float32 loses nothing to a large mean. An image with NaN or infinity among the pixels
+    that count becomes NaN as a whole.
 
     Examples
     --------
@@ -104,38 +108,53 @@ def normalize(images: Any, method: str = "zscore", *, mask: Any = None) -> Any:
     real(images, "images")
     if images.ndim < 2:
         raise ValueError(f"`images` must have at least 2 axes, got shape {tuple(images.shape)}.")
+    if 0 in images.shape[-2:]:
+        raise ValueError(f"`images` must hold pixels, got shape {tuple(images.shape)}.")
     xp, dtype = space.xp, dtype_of_result(images.dtype)
     values = images.astype(dtype)
-    inside = True if mask is None else xp.broadcast_to(mask.astype(bool), values.shape)
-    shift, scale = (_zscore if method == "zscore" else _minmax)(xp, values, inside)
-    constant = scale == 0
-    scale = xp.where(constant, 1, scale)
-    out = (values - shift) / scale
+    inside = _inside(xp, mask, values.shape)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities make an image NaN
+        low, high = _range(xp, values, inside)
+        if method == "zscore":
+            location, scale = _moments(xp, values, inside)
+        else:
+            location, scale = low, high - low
+        # Rounding leaves a constant image with a spread; its range is exactly 0.
+        constant = high - low == 0
+        scale = xp.where(constant, 1, xp.where(xp.isfinite(scale), scale, np.nan)).astype(dtype)
+        origin = location.astype(dtype)
+        out = ((values - origin) - (location - origin).astype(dtype)) / scale
     if bool(constant.any()):
         out = xp.where(constant, xp.zeros((), dtype), out)
-    return leave(out.astype(dtype, copy=False))
+    return leave(out)
 
 
-def _zscore(xp: Any, values: Any, inside: Any) -> tuple[Any, Any]:
+def _inside(xp: Any, mask: Any, shape: tuple[int, ...]) -> Any:
+    if mask is None:
+        return True
+    try:
+        return xp.broadcast_to(mask.astype(bool), shape)
+    except ValueError:
+        raise ValueError(
+            f"`mask` must broadcast to `images`, got shapes {tuple(mask.shape)} and {tuple(shape)}."
+        ) from None
+
+
+def _moments(xp: Any, values: Any, inside: Any) -> tuple[Any, Any]:
     wide = {"axis": (-2, -1), "keepdims": True, "dtype": np.float64}
     if inside is True:
-        mean, std = values.mean(**wide), values.std(**wide)
-    else:
-        count = xp.maximum(inside.sum(**wide), 1)
-        mean = xp.where(inside, values, 0).sum(**wide) / count
-        std = xp.sqrt(xp.where(inside, (values - mean) ** 2, 0).sum(**wide) / count)
-    # Rounding leaves a constant image with a spread of about epsilon times its value.
-    noise = np.finfo(values.dtype).eps * xp.abs(mean)
-    return mean.astype(values.dtype), xp.where(std <= noise, 0, std).astype(values.dtype)
+        return values.mean(**wide), values.std(**wide)
+    count = xp.maximum(inside.sum(**wide), 1)
+    mean = xp.where(inside, values, 0).sum(**wide) / count
+    spread = xp.where(inside, values - mean, 0)
+    return mean, xp.sqrt((spread * spread).sum(**wide) / count)
 
 
-def _minmax(xp: Any, values: Any, inside: Any) -> tuple[Any, Any]:
+def _range(xp: Any, values: Any, inside: Any) -> tuple[Any, Any]:
     axes = {"axis": (-2, -1), "keepdims": True}
     if inside is True:
-        low, high = values.min(**axes), values.max(**axes)
-    else:
-        low = xp.where(inside, values, np.inf).min(**axes)
-        high = xp.where(inside, values, -np.inf).max(**axes)
-        empty = ~inside.any(**axes)
-        low, high = xp.where(empty, 0, low), xp.where(empty, 0, high)
-    return low.astype(values.dtype), (high - low).astype(values.dtype)
+        return values.min(**axes), values.max(**axes)
+    low = xp.where(inside, values, np.inf).min(**axes)
+    high = xp.where(inside, values, -np.inf).max(**axes)
+    empty = ~inside.any(**axes)
+    return xp.where(empty, 0, low), xp.where(empty, 0, high)
