@@ -1,0 +1,5 @@
+"""``python -m fastmm`` is the command ``fastmm``."""
+
+from fastmm.cli import main
+
+main()

@@ -1,0 +1,172 @@
+"""The jobs of the command line: files in, files out."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastmm.cohort import Cohort, TableSource, read_cohort
+from fastmm.modalities import ImageModality, TableModality
+from fastmm.model_file import load_model, load_notes, save_model
+from fastmm.reporting import write_report
+from fastmm.stopwatch import Stopwatch
+from fastmm.study import Study, run_study
+
+__all__ = ["predict_job", "train_job"]
+
+Task = Callable[[str, int], Callable[[int], None]]
+# Wide enough for lung to bone: a default must not clip away what a user looks for.
+_CT_WINDOW = (0.0, 2000.0)
+
+
+def train_job(
+    cohort_file: Path,
+    output: Path,
+    *,
+    label: str,
+    group: str | None,
+    images: Sequence[str],
+    tables: Sequence[str],
+    windows: dict[str, tuple[float, float]] | None = None,
+    models: Sequence[str] = ("ridge",),
+    fusion: str = "stack",
+    pool: str = "mean",
+    ids: bool = False,
+    task: Task | None = None,
+    watch: Stopwatch | None = None,
+    **about: Any,
+) -> Study:
+    """Validate, fit and report a cohort; write four files into `output`."""
+    if not images and not tables:
+        raise ValueError("Name at least one `--image` column or one `--table`.")
+    sources = _name_tables(tables, taken=images)
+    cohort = read_cohort(cohort_file, label=label, group=group, images=images, tables=sources)
+    unknown = sorted(set(windows or {}) - set(images))
+    if unknown:
+        raise ValueError(f"`--window` names {', '.join(unknown)}, which is no `--image` column.")
+    modalities: dict[str, Any] = {
+        name: _image_modality(cohort.images[name], (windows or {}).get(name), pool)
+        for name in images
+    }
+    modalities |= {name: TableModality() for name in sources}
+    settings = {"images": list(images), "tables": list(tables), "models": list(models)}
+    settings |= {"fusion": fusion, "pool": pool}
+    study = run_study(
+        cohort,
+        modalities,
+        models=models,
+        fusion=fusion,
+        task=task,
+        watch=watch,
+        settings=settings,
+        **about,
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    notes = {
+        "group": group,
+        "images": list(images),
+        "tables": {n: [list(s.columns), str(s.file or ""), s.key] for n, s in sources.items()},
+    }
+    save_model(study.model, output / "model.fastmm", notes=notes)
+    held_out = study.held_out
+    _write_predictions(
+        output / "predictions.csv",
+        cohort,
+        study.model.classes_,
+        (held_out.prediction, held_out.decision, held_out.probability),
+        group if ids else None,
+    )
+    write_report(study.results, output, pictures=study.pictures)
+    return study
+
+
+def predict_job(
+    model_file: Path,
+    cohort_file: Path,
+    output: Path,
+    *,
+    ids: bool = False,
+    task: Task | None = None,
+) -> int:
+    """Apply a model file to the rows of a cohort file; return how many there were."""
+    model, notes = load_model(model_file), load_notes(model_file)
+    if not {"group", "images", "tables"} <= set(notes):
+        raise ValueError(f"{model_file.name} was not written by `fastmm train`.")
+    sources = {
+        name: TableSource(tuple(columns), Path(file) if file else None, key)
+        for name, (columns, file, key) in notes["tables"].items()
+    }
+    cohort = read_cohort(cohort_file, group=notes["group"], images=notes["images"], tables=sources)
+    task = task or (lambda name, total: lambda done: None)
+    data = {}
+    for name, modality in model.modalities.items():
+        if isinstance(modality, ImageModality):
+            paths = cohort.images[name]
+            data[name] = modality.extract(paths, advance=task(f"read {name}", len(paths)))
+        else:
+            data[name] = modality.extract(cohort.tables[name])
+    decision = model.decision_function(data)
+    columns = (model.winners(decision), decision, model.probabilities(decision))
+    _write_predictions(output, cohort, model.classes_, columns, notes["group"] if ids else None)
+    return cohort.count
+
+
+def _name_tables(texts: Sequence[str], taken: Sequence[str]) -> dict[str, TableSource]:
+    """Name a joined table after its file and columns of the cohort "table"."""
+    sources: dict[str, TableSource] = {}
+    for text in texts:
+        source = TableSource.parse(text)
+        base = source.file.stem if source.file else "table"
+        name, number = base, 2
+        while name in sources or name in taken:
+            name, number = f"{base} {number}", number + 1
+        sources[name] = source
+    return sources
+
+
+def _image_modality(
+    paths: Sequence[Path | None], window: tuple[float, float] | None, pool: str
+) -> ImageModality:
+    """Choose the intensity rule of a column by the unit of its first examination."""
+    from fastmm.batch import series_units
+
+    first = next(path for path in paths if path is not None)
+    if window is None and series_units(first) == "HU":
+        window = _CT_WINDOW
+    return ImageModality(window=window, normalize=None if window else "zscore", pool=pool)
+
+
+def _write_predictions(
+    file: Path, cohort: Cohort, classes: Any, columns: tuple[Any, Any, Any], group: str | None
+) -> None:
+    """Write row, prediction, score and probability; the patient only if asked for."""
+    prediction, decision, probability = columns
+    many = len(classes) > 2
+    header = ["row", *([group] if group else []), "prediction"]
+    header += [f"score {c}" for c in classes] if many else ["score"]
+    header += [f"probability {c}" for c in classes] if many else ["probability"]
+    temporary = file.with_name(f"{file.name}.{os.getpid()}.part")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as out:
+            writer = csv.writer(out)
+            writer.writerow([_cell(name) for name in header])
+            for row in range(cohort.count):
+                cells = [row, *([_cell(cohort.groups[row])] if group else [])]
+                cells += [_cell(prediction[row]), *np.atleast_1d(decision[row]).tolist()]
+                cells += probability[row].tolist() if many else [float(probability[row, 1])]
+                writer.writerow(cells)
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _cell(value: Any) -> Any:
+    """Keep a text that a spreadsheet would run as a formula from being one."""
+    text = str(value)
+    return f"'{text}" if text[:1] in ("=", "+", "@", "\t") or text[:1] == "-" else text

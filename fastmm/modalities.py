@@ -1,0 +1,185 @@
+"""What a modality is: how its raw data becomes features, and which rows have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastmm._check import integer, one_of, sizes
+from fastmm.features.table import Columns, TableEncoder, parse_table
+from fastmm.image.patches import extract_patches
+
+__all__ = ["Block", "ImageModality", "TableModality"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Features of one modality before anything is fitted.
+
+    Attributes
+    ----------
+    values : array of shape (rows, features), or Columns
+        Image features, zeros where a row has none; or a table that is not yet encoded.
+    present : bool array of shape (rows,)
+        Which rows have the modality.
+    """
+
+    values: Any
+    present: np.ndarray[Any, Any]
+
+    def take(self, rows: Any) -> Block:
+        """Return the block of some rows, given by index or mask."""
+        values = self.values.take(rows) if isinstance(self.values, Columns) else self.values[rows]
+        return Block(values, self.present[rows])
+
+
+@dataclass(frozen=True)
+class ImageModality:
+    """Images of one kind, one file, folder or array for each examination.
+
+    Each slice is windowed, resized and normalised (see `load_images`), turned into
+    features, and the features of the slices become those of the examination.
+
+    Parameters
+    ----------
+    shape : (height, width), default (128, 128)
+        Size every slice is resized to, in pixels.
+    window : (center, width) or None, default None
+        Intensity window mapped to [0, 1], in the unit of the images.
+    normalize : {"zscore", "minmax"} or None, default None
+        Normalisation of each slice after the resize.
+    features : {"patches", "pixels"}, default "patches"
+        The mean and the standard deviation of each patch, or all pixels.
+    patch_size : (height, width), default (16, 16)
+        Patch in pixels, for "patches".
+    step : int, default 8
+        Distance between patches in pixels.
+    pool : {"mean", "max", "stack"}, default "mean"
+        How the slices of an examination become one row: their mean or largest feature, or
+        side by side, for which all examinations need as many slices.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmm import ImageModality
+    >>> ct = ImageModality(shape=(32, 32), features="pixels")
+    >>> ct.extract([np.ones((3, 32, 32), "float32"), None]).values.shape
+    (2, 1024)
+    """
+
+    shape: tuple[int, int] = (128, 128)
+    window: tuple[float, float] | None = None
+    normalize: str | None = None
+    features: str = "patches"
+    patch_size: tuple[int, int] = (16, 16)
+    step: int = 8
+    pool: str = "mean"
+
+    def __post_init__(self) -> None:
+        for name in ("shape", "patch_size"):
+            object.__setattr__(self, name, sizes(getattr(self, name), name, lengths=(2,)))
+        one_of(self.features, "features", ("patches", "pixels"))
+        one_of(self.pool, "pool", ("mean", "max", "stack"))
+        integer(self.step, "step")
+
+    def extract(
+        self, data: Sequence[Any], *, advance: Callable[[int], None] | None = None
+    ) -> Block:
+        """Read the examinations and compute their features.
+
+        Parameters
+        ----------
+        data : sequence of path, array of shape (slices, h, w), or None
+            One for each examination; None where it is missing. An array is taken as it
+            is, but must have `shape`; a path is read, windowed, resized and normalised.
+        advance : callable, optional
+            Called with 1 after each examination.
+
+        Returns
+        -------
+        Block
+            float32 features.
+        """
+        rows: list[Any] = []
+        for number, item in enumerate(data):
+            if item is None:
+                rows.append(None)
+                continue
+            slices = self.read(item, number)
+            rows.append(self._pooled(self._features(slices)))
+            if advance:
+                advance(1)
+        present = np.array([row is not None for row in rows])
+        if not present.any():
+            raise ValueError("An image modality must have at least one examination.")
+        widths = {len(row) for row in rows if row is not None}
+        if len(widths) > 1:
+            raise ValueError(
+                '`pool="stack"` needs as many slices in each examination, got '
+                f'{len(widths)} different numbers; choose pool="mean" or "max".'
+            )
+        empty = np.zeros(widths.pop(), np.float32)
+        return Block(np.stack([empty if row is None else row for row in rows]), present)
+
+    def read(self, item: Any, number: int = 0) -> Any:
+        """Return the slices of one examination, windowed, resized and normalised."""
+        if not hasattr(item, "shape"):
+            from fastmm.batch import load_images
+
+            return load_images(
+                item, self.shape, window=self.window, normalize=self.normalize, device="cpu"
+            )
+        slices = np.asarray(item, np.float32)
+        if slices.ndim == 2:
+            slices = slices[None]
+        if slices.ndim != 3 or slices.shape[1:] != self.shape:
+            raise ValueError(
+                f"Examination {number} must have shape (slices, {self.shape[0]}, "
+                f"{self.shape[1]}), got {slices.shape}."
+            )
+        return slices
+
+    def _features(self, slices: Any) -> Any:
+        if self.features == "pixels":
+            return slices.reshape(len(slices), -1)
+        patches = extract_patches(slices, self.patch_size, step=self.step)
+        axes = (-2, -1)
+        both = np.stack([patches.mean(axis=axes), patches.std(axis=axes)], axis=1)
+        return both.reshape(len(slices), -1)
+
+    def _pooled(self, features: Any) -> Any:
+        if self.pool == "stack":
+            return features.reshape(-1)
+        return features.mean(axis=0) if self.pool == "mean" else features.max(axis=0)
+
+
+@dataclass(frozen=True)
+class TableModality:
+    """Columns of a case table or of gene expression; see `TableEncoder` for the rules.
+
+    Parameters
+    ----------
+    max_categories : int, default 20
+        A text column with more categories is refused as free text.
+
+    Examples
+    --------
+    >>> from fastmm import TableModality
+    >>> TableModality().extract({"age": ["60", "", "70"]}).present
+    array([ True, False,  True])
+    """
+
+    max_categories: int = 20
+
+    def extract(self, data: Mapping[str, Sequence[Any]] | Columns) -> Block:
+        """Find the types of the columns; a row whose cells are all blank lacks the table."""
+        columns = parse_table(data)
+        filled = [texts != "" for texts in columns.texts.values()]
+        return Block(columns, np.any(filled, axis=0))
+
+    def encoder(self) -> TableEncoder:
+        """Return the encoder that is fitted to the rows a model learns from."""
+        return TableEncoder(self.max_categories)

@@ -1,0 +1,251 @@
+"""The main job: from a cohort to validated scores, a fitted model and a report's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from fastmm import __version__
+from fastmm.cohort import Cohort
+from fastmm.environment import environment
+from fastmm.features.table import Columns
+from fastmm.metrics import balanced_accuracy_score, roc_curve
+from fastmm.modalities import Block, ImageModality
+from fastmm.multimodal import MultimodalClassifier
+from fastmm.stopwatch import Stopwatch
+from fastmm.validate.bootstrap import bootstrap_auc
+from fastmm.validate.nested import OutOfFold, out_of_fold
+
+__all__ = ["Study", "run_study"]
+
+_RESAMPLES, _CONFIDENCE = 2000, 0.95
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a run found.
+
+    Attributes
+    ----------
+    results : dict
+        Everything the report shows, as plain data.
+    model : MultimodalClassifier
+        The chosen model, fitted to all rows.
+    held_out : OutOfFold
+        Its out-of-fold predictions.
+    pictures : dict of str to array of shape (n, h, w)
+        Some images as the model saw them, in [0, 1].
+    """
+
+    results: dict[str, Any]
+    model: MultimodalClassifier
+    held_out: OutOfFold
+    pictures: dict[str, np.ndarray[Any, Any]]
+
+
+def run_study(
+    cohort: Cohort,
+    modalities: Mapping[str, Any],
+    *,
+    models: Sequence[str] = ("ridge",),
+    fusion: str = "stack",
+    watch: Stopwatch | None = None,
+    task: Callable[[str, int], Callable[[int], None]] | None = None,
+    **about: Any,
+) -> Study:
+    """Read a cohort, validate every modality alone and all fused, fit the final model.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        With labels.
+    modalities : dict of str to ImageModality or TableModality
+        One for each entry of ``cohort.images`` and ``cohort.tables``.
+    models : sequence of {"ridge", "lssvm"}
+        What to validate; the first, on all modalities, becomes the final model. It is
+        named before any score is known, so no choice flatters its score.
+    fusion : {"stack", "kernel"}
+        How modalities are fused.
+    watch : Stopwatch, optional
+        Gets the time of each stage.
+    task : callable, optional
+        ``task(name, total)`` announces a long step and returns a function that is called
+        with the number of items done.
+    **about
+        Entries of the results that the caller knows: title, command, synthetic, settings.
+
+    Returns
+    -------
+    Study
+    """
+    if cohort.y is None:
+        raise ValueError("`cohort` must have labels; name its `label` column.")
+    watch = watch or Stopwatch()
+    task = task or (lambda name, total: lambda done: None)
+    blocks, pictures = _extract(cohort, modalities, watch, task)
+    whole: dict[tuple[str, str], OutOfFold] = {}
+    scores, curves = [], []
+    sets = [(name,) for name in modalities] + ([tuple(modalities)] if len(modalities) > 1 else [])
+    advance = task("validate", len(models) * len(sets))
+    for kind in models:
+        for names in sets:
+            rows = np.any([blocks[name].present for name in names], axis=0)
+            model = _classifier(modalities, names, kind, fusion)
+            own = {name: blocks[name].take(rows) for name in names}
+            y, groups = cohort.y[rows], cohort.groups[rows]
+            with watch(f"validate {kind}") as stage:
+                held_out = out_of_fold(model, own, y, groups)
+                stage.fits += held_out.folds
+            label = "fused" if len(names) > 1 else names[0]
+            score, curve = _score(y, held_out, groups)
+            about_it = {"model": kind, "features": label}
+            scores.append({**about_it, **score, "parameter": ""})
+            curves += [{**about_it, **part} for part in curve]
+            whole[kind, label] = held_out
+            advance(1)
+    chosen = {"model": models[0], "features": "fused" if len(modalities) > 1 else sets[0][0]}
+    final = _classifier(modalities, tuple(modalities), models[0], fusion)
+    with watch("fit the final model") as stage:
+        final.fit(blocks, cohort.y, groups=cohort.groups)
+        stage.fits += 1
+    held_out = whole[chosen["model"], chosen["features"]]
+    results = {
+        **about,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fastmm": __version__,
+        "cohort": _describe(cohort, modalities, blocks),
+        "validation": _scheme(held_out, cohort),
+        "scores": scores,
+        "chosen": chosen,
+        "roc": curves,
+        "contributions": _shares(final, blocks),
+        "stages": watch.table(),
+        "environment": environment(),
+    }
+    if held_out.decision.ndim == 1:
+        labels = (cohort.y == final.classes_[1]).astype(int)
+        results["predictions"] = {
+            "label": labels.tolist(),
+            "score": held_out.decision.tolist(),
+            "classes": [str(c) for c in final.classes_],
+        }
+    return Study(results, final, held_out, pictures)
+
+
+def _extract(
+    cohort: Cohort, modalities: Mapping[str, Any], watch: Stopwatch, task: Any
+) -> tuple[dict[str, Block], dict[str, Any]]:
+    blocks: dict[str, Block] = {}
+    pictures: dict[str, Any] = {}
+    for name, modality in modalities.items():
+        if not isinstance(modality, ImageModality):
+            with watch("tables"):
+                blocks[name] = modality.extract(cohort.tables[name])
+            continue
+        paths = cohort.images[name]
+        advance = task(f"read {name}", len(paths))
+        slices: list[Any] = []
+        for path in paths:
+            with watch("read, window, resize") as stage:
+                slices.append(None if path is None else modality.read(path))
+                if path is not None:
+                    stage.images += len(slices[-1])
+                    stage.size += _bytes(path)
+            advance(1)
+        with watch("features") as stage:
+            blocks[name] = modality.extract(slices)
+            stage.images += sum(len(s) for s in slices if s is not None)
+        pictures[name] = _shown([s[len(s) // 2] for s in slices if s is not None][:8])
+    return blocks, pictures
+
+
+def _bytes(path: Any) -> int:
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _shown(images: list[Any]) -> Any:
+    stack = np.stack(images).astype(np.float32)
+    low, high = np.percentile(stack, [1, 99])
+    return np.clip((stack - low) / max(high - low, 1e-12), 0, 1)
+
+
+def _classifier(
+    modalities: Mapping[str, Any], names: Sequence[str], model: str, fusion: str
+) -> MultimodalClassifier:
+    own = {name: modalities[name] for name in names}
+    return MultimodalClassifier(own, model=model, fusion=fusion)
+
+
+def _score(y: Any, held_out: OutOfFold, groups: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    classes = np.unique(y)
+    score = held_out.decision if held_out.decision.ndim == 1 else held_out.probability
+    auc, low, high = bootstrap_auc(y, score, groups, n_resamples=_RESAMPLES, confidence=_CONFIDENCE)
+    numbers = {
+        "auc": auc,
+        "auc_low": low,
+        "auc_high": high,
+        "balanced_accuracy": float(balanced_accuracy_score(y, held_out.prediction)),
+        "n": len(y),
+        "patients": len(set(groups.tolist())),
+    }
+    if held_out.decision.ndim > 1:
+        return numbers, []
+    fpr, tpr, _ = roc_curve(y == classes[1], held_out.decision)
+    return numbers, [{"fpr": fpr.tolist(), "tpr": tpr.tolist()}]
+
+
+def _scheme(held_out: OutOfFold, cohort: Cohort) -> dict[str, Any]:
+    one_out = held_out.folds == cohort.patients
+    return {
+        "scheme": "leave one patient out" if one_out else f"{held_out.folds} folds of patients",
+        "detail": (
+            "Nested: means and scales, categories, the regularisation (by exact closed-form "
+            "leave-one-patient-out) and the calibration are learned anew without the patients "
+            "that are predicted."
+        ),
+        "bootstrap": _RESAMPLES,
+        "confidence": _CONFIDENCE,
+    }
+
+
+def _shares(model: MultimodalClassifier, blocks: Mapping[str, Block]) -> list[dict[str, Any]]:
+    if model.model != "ridge" or len(blocks) < 2:
+        return []
+    parts = model.contributions(blocks)
+    spread = {name: float(np.var(parts[name], axis=0).sum()) for name in blocks}
+    total = sum(spread.values()) or 1.0
+    return [{"name": name, "share": value / total} for name, value in spread.items()]
+
+
+def _describe(
+    cohort: Cohort, modalities: Mapping[str, Any], blocks: Mapping[str, Block]
+) -> dict[str, Any]:
+    rows = []
+    for name, block in blocks.items():
+        present = int(block.present.sum())
+        row = {"name": name, "present": present, "missing": cohort.count - present}
+        if isinstance(block.values, Columns):
+            columns = list(block.values.texts)
+            shown = ", ".join(columns[:6]) + (", ..." if len(columns) > 6 else "")
+            row |= {"kind": "table", "features": len(columns), "detail": f"columns {shown}"}
+        else:
+            row |= {
+                "kind": "image",
+                "features": int(block.values.shape[1]),
+                "detail": str(modalities[name]),
+            }
+        rows.append(row)
+    found, counts = np.unique(cohort.y, return_counts=True)
+    return {
+        "rows": cohort.count,
+        "patients": cohort.patients,
+        "label": cohort.label,
+        "classes": {str(c): int(n) for c, n in zip(found, counts, strict=True)},
+        "modalities": rows,
+        "notes": list(cohort.notes),
+    }

@@ -1,0 +1,229 @@
+"""The multimodal classifier, against its pieces done by hand in float64."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.metrics import roc_auc_score
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.preprocessing import StandardScaler
+
+from fastmm import ImageModality, MultimodalClassifier, TableModality, load_model, save_model
+from fastmm.block_fusion import BlockFusion
+from fastmm.modalities import Block
+from fastmm.validate.nested import out_of_fold
+
+MODALITIES = {"ct": ImageModality(), "mr": ImageModality(), "case": TableModality()}
+CONFIGURATIONS = [("ridge", "stack"), ("lssvm", "stack"), ("lssvm", "kernel")]
+
+
+@pytest.fixture
+def cohort():
+    rng = np.random.default_rng(0)
+    n = 40
+    y = np.arange(n) % 2
+    present = rng.random(n) > 0.2
+    ct = rng.normal(size=(n, 30)).astype("float32") + (y[:, None] - 0.5).astype("float32")
+    mr = rng.normal(size=(n, 12)).astype("float32") + 100
+    age = [f"{v:.1f}" for v in rng.normal(60, 10, n) + 8 * y]
+    age[4] = ""
+    blocks = {
+        "ct": Block(np.where(present[:, None], ct, 0), present),
+        "mr": Block(mr, np.ones(n, bool)),
+        "case": TableModality().extract({"age": age, "sex": ["f", "m"] * (n // 4) * 2}),
+    }
+    return blocks, y, np.repeat(np.arange(n // 2), 2)[rng.permutation(n)]
+
+
+def naive_kernel(blocks, columns):
+    """The missing-modality rule, entry by entry, on standardised float64 rows."""
+    n = len(blocks["mr"].present)
+    rows = {}
+    for name, values in columns.items():
+        here = blocks[name].present
+        scaled = StandardScaler().fit_transform(values[here].astype(float))
+        rows[name] = np.zeros(values.shape)
+        rows[name][here] = scaled / np.sqrt(values.shape[1])
+    K = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            both = [m for m in rows if blocks[m].present[i] and blocks[m].present[j]]
+            d = [sum(blocks[m].present[k] for m in rows) / len(rows) for k in (i, j)]
+            K[i, j] = sum(rows[m][i] @ rows[m][j] for m in both) / len(rows) / np.sqrt(d[0] * d[1])
+    return K, rows
+
+
+def test_stacked_matrix_has_the_kernel_of_the_missing_modality_rule(cohort):
+    blocks, _, _ = cohort
+    fusion = BlockFusion("stack")
+    X = fusion.fit(blocks, MODALITIES).astype(float)
+    case = fusion.table_["case"].transform(blocks["case"].values)
+    columns = {"ct": blocks["ct"].values, "mr": blocks["mr"].values, "case": case}
+    K, _ = naive_kernel(blocks, columns)
+    np.testing.assert_allclose(X @ X.T, K, atol=1e-5)
+    np.testing.assert_array_equal(fusion.transform(blocks), X.astype("float32"))
+
+
+def test_kernel_fusion_is_the_weighted_sum_and_semidefinite(cohort):
+    blocks, _, _ = cohort
+    fusion = BlockFusion("kernel")
+    K = fusion.fit(blocks, MODALITIES)
+    case = fusion.table_["case"].transform(blocks["case"].values)
+    columns = {"ct": blocks["ct"].values, "mr": blocks["mr"].values, "case": case}
+    _, rows = naive_kernel(blocks, columns)
+    expected, d = np.zeros(K.shape), np.zeros(len(K))
+    for name, own in rows.items():
+        here = blocks[name].present
+        gamma = 1 / (own.shape[1] * own[here].var())
+        expected += np.outer(here, here) * rbf_kernel(own, gamma=gamma) / 3
+        d += here / 3
+    np.testing.assert_allclose(K, expected / np.sqrt(np.outer(d, d)), atol=1e-5)
+    assert np.linalg.eigvalsh(K).min() > -1e-6
+    np.testing.assert_allclose(fusion.transform(blocks), K, atol=1e-6)
+
+
+def test_ridge_on_complete_blocks_equals_scikit_learn(cohort):
+    blocks, y, _ = cohort
+    two = {"mr": blocks["mr"], "case": blocks["case"]}
+    model = MultimodalClassifier({n: MODALITIES[n] for n in two}, alphas=[0.3]).fit(two, y)
+    case = model.fusion_.table_["case"].transform(blocks["case"].values)
+    parts = [
+        StandardScaler().fit_transform(v.astype(float)) / np.sqrt(v.shape[1] * 2)
+        for v in (blocks["mr"].values, case)
+    ]
+    oracle = SklearnRidge(alpha=0.3).fit(np.hstack(parts), 2.0 * y - 1)
+    np.testing.assert_allclose(
+        model.decision_function(two), oracle.predict(np.hstack(parts)), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("kind", "fusion"), CONFIGURATIONS)
+def test_learns_and_scores_agree_with_probabilities(cohort, kind, fusion):
+    blocks, y, groups = cohort
+    labels = np.where(y == 1, "sick", "healthy")
+    model = MultimodalClassifier(MODALITIES, model=kind, fusion=fusion)
+    model.fit(blocks, labels, groups=groups)
+    decision, probability = model.decision_function(blocks), model.predict_proba(blocks)
+    assert roc_auc_score(y, model.cv_decision_) > 0.75
+    assert model.classes_.tolist() == ["healthy", "sick"]
+    np.testing.assert_array_equal(model.predict(blocks), np.where(decision > 0, "sick", "healthy"))
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    assert (np.argsort(probability[:, 1]) == np.argsort(decision)).all()
+
+
+@pytest.mark.parametrize(("kind", "fusion"), CONFIGURATIONS)
+def test_out_of_fold_equals_fits_by_hand_and_changes_nothing_it_was_given(cohort, kind, fusion):
+    blocks, y, groups = cohort
+    model = MultimodalClassifier(MODALITIES, model=kind, fusion=fusion)
+    found = out_of_fold(model, blocks, y, groups)
+    assert found.folds == 20
+    for group in (0, 7):
+        test = groups == group
+        fitted = clone(model).fit(
+            {n: b.take(~test) for n, b in blocks.items()}, y[~test], groups=groups[~test]
+        )
+        held_out = {n: b.take(test) for n, b in blocks.items()}
+        np.testing.assert_allclose(
+            found.decision[test], fitted.decision_function(held_out), atol=1e-9
+        )
+        np.testing.assert_allclose(
+            found.probability[test], fitted.predict_proba(held_out), atol=1e-9
+        )
+    assert not hasattr(model, "solver_")
+
+
+def test_labels_of_left_out_patients_do_not_leak(cohort):
+    """Flipping a patient's labels must not change that patient's own prediction."""
+    blocks, y, groups = cohort
+    model = MultimodalClassifier(MODALITIES)
+    test = groups == groups[0]
+    flipped = np.where(test, 1 - y, y)
+    before, after = (out_of_fold(model, blocks, labels, groups) for labels in (y, flipped))
+    np.testing.assert_array_equal(before.decision[test], after.decision[test])
+    assert (before.decision[~test] != after.decision[~test]).any()
+
+
+def test_many_groups_are_dealt_into_ten_folds(cohort):
+    blocks, y, groups = cohort
+    assert (
+        out_of_fold(MultimodalClassifier(MODALITIES), blocks, y, groups, max_folds=19).folds == 10
+    )
+
+
+def test_contributions_sum_to_the_score(cohort):
+    blocks, y, groups = cohort
+    model = MultimodalClassifier(MODALITIES).fit(blocks, y, groups=groups)
+    parts = model.contributions(blocks)
+    assert set(parts) == {*MODALITIES, "intercept"}
+    np.testing.assert_allclose(sum(parts.values()), model.decision_function(blocks), atol=1e-5)
+    np.testing.assert_array_equal(parts["ct"][~blocks["ct"].present], 0)
+
+
+@pytest.mark.parametrize(("kind", "fusion"), CONFIGURATIONS)
+def test_three_classes(cohort, kind, fusion):
+    blocks, _, groups = cohort
+    y = groups % 3
+    blocks = {**blocks, "mr": Block(blocks["mr"].values + 2 * y[:, None], blocks["mr"].present)}
+    model = MultimodalClassifier(MODALITIES, model=kind, fusion=fusion)
+    model.fit(blocks, y, groups=groups)
+    assert model.decision_function(blocks).shape == (40, 3)
+    np.testing.assert_allclose(model.predict_proba(blocks).sum(axis=1), 1)
+    assert (model.predict(blocks) == y).mean() > 0.6
+    assert out_of_fold(model, blocks, y, groups).decision.shape == (40, 3)
+
+
+@pytest.mark.parametrize(("kind", "fusion"), CONFIGURATIONS)
+def test_saved_model_predicts_the_same(cohort, kind, fusion, tmp_path):
+    blocks, y, groups = cohort
+    model = MultimodalClassifier(MODALITIES, model=kind, fusion=fusion)
+    model.fit(blocks, y, groups=groups)
+    loaded = load_model(save_model(model, tmp_path / "m.fastmm"))
+    np.testing.assert_array_equal(loaded.predict_proba(blocks), model.predict_proba(blocks))
+
+
+def test_raw_images_and_tables_with_missing_ones():
+    rng = np.random.default_rng(1)
+    images = [rng.random((3, 16, 16), dtype="float32") + i % 2 for i in range(8)]
+    images[3] = None
+    ct = ImageModality(shape=(16, 16), patch_size=(8, 8), step=4, pool="max")
+    model = MultimodalClassifier({"ct": ct, "case": TableModality()})
+    data = {"ct": images, "case": {"age": list(range(50, 58))}}
+    model.fit(data, np.arange(8) % 2)
+    assert (model.predict(data) == np.arange(8) % 2).mean() >= 0.75
+    patches = np.lib.stride_tricks.sliding_window_view(images[0], (8, 8), (1, 2))[:, ::4, ::4]
+    expected = np.stack([patches.mean((-2, -1)), patches.std((-2, -1))], 1).reshape(3, -1).max(0)
+    np.testing.assert_allclose(ct.extract(images).values[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"fusion": "late"}, '`fusion` must be one of "stack", "kernel"'),
+        ({"model": "forest"}, '`model` must be one of "ridge", "lssvm"'),
+        ({"fusion": "kernel"}, 'needs `model="lssvm"`'),
+    ],
+)
+def test_wrong_parameters(cohort, change, match):
+    blocks, y, _ = cohort
+    with pytest.raises(ValueError, match=match):
+        MultimodalClassifier(MODALITIES, **change).fit(blocks, y)
+
+
+def test_wrong_data(cohort):
+    blocks, y, groups = cohort
+    model = MultimodalClassifier(MODALITIES)
+    with pytest.raises(NotFittedError):
+        model.predict(blocks)
+    with pytest.raises(ValueError, match="must have the modalities case"):
+        model.fit({n: b for n, b in blocks.items() if n != "case"}, y)
+    with pytest.raises(ValueError, match="got only"):
+        model.fit(blocks, np.ones(40))
+    with pytest.raises(ValueError, match="one number of rows"):
+        model.fit({**blocks, "mr": blocks["mr"].take(slice(3))}, y)
+    nothing = Block(blocks["ct"].values, np.zeros(40, bool))
+    alone = MultimodalClassifier({"ct": ImageModality()}).fit({"ct": blocks["mr"]}, y)
+    with pytest.raises(ValueError, match="row 0 has none"):
+        alone.predict({"ct": nothing})
+    with pytest.raises(ValueError, match="a class has all its rows in one fold"):
+        out_of_fold(model, blocks, (groups == 0).astype(int), groups)
