@@ -1,0 +1,180 @@
+"""One DICOM file: its header as checked values, its pixels as stored integers."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmm.errors import LimitError
+from fastmm.read.encoding import (
+    DEFLATED,
+    INFLATED_HEADER,
+    RLE,
+    SYNTAXES,
+    data_set,
+    is_dicom,
+    opened,
+)
+from fastmm.read.header import Header, NoImageError, interpret
+from fastmm.read.pixels import check_length, decode_rle, extend, pick_channel, valid_mask, words
+from fastmm.read.tags import read_tags
+
+__all__ = [
+    "MAX_BYTES",
+    "Header",
+    "NoImageError",
+    "Slice",
+    "is_dicom",
+    "read_header",
+    "read_pixels",
+    "read_slice",
+]
+
+#: Most bytes the float32 image of one file, or one volume, may take. A header that promises
+#: more is a LimitError before anything is allocated. Set it to raise or lower the limit.
+MAX_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """The stored pixels of one DICOM file with the header that gives them meaning.
+
+    Attributes
+    ----------
+    header : Header
+        Rescale, units and geometry.
+    stored : ndarray of shape (frames, rows, columns), integer, native byte order
+        Bits cut from HighBit and BitsStored, sign extended; neither rescaled nor inverted.
+    valid : ndarray of bool, same shape, or None
+        False where a pixel is padding; None where none is.
+    n_bytes : int
+        Bytes of pixel data read from the file.
+    """
+
+    header: Header
+    stored: NDArray[Any]
+    valid: NDArray[np.bool_] | None
+    n_bytes: int
+
+    def values(self) -> NDArray[np.float32]:
+        """Return the rescaled pixels; computed in float64, rounded once to float32."""
+        shape = (-1, 1, 1)
+        slope, intercept = self.header.slope.reshape(shape), self.header.intercept.reshape(shape)
+        return (self.stored * slope + intercept).astype(np.float32)
+
+
+def read_slice(path: str | os.PathLike[str], *, channel: int | None = None) -> Slice:
+    """Read one DICOM file: stored pixels, and what turns them into values.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A DICOM file with the preamble of part 10; uncompressed, deflated or RLE.
+    channel : int, optional
+        0, 1 or 2: the channel of a colour image. Without it colour is an error unless
+        the three channels are equal.
+
+    Returns
+    -------
+    Slice
+        On the host.
+
+    Raises
+    ------
+    DicomError
+        If the file is damaged, contradicts itself or needs a decoder.
+    GeometryError
+        If its spacing, position or orientation are impossible.
+    LimitError
+        If its float32 image would take more than `MAX_BYTES`.
+
+    Examples
+    --------
+    >>> from pydicom.data import get_testdata_file
+    >>> ct = read_slice(get_testdata_file("CT_small.dcm"))
+    >>> ct.stored.shape, ct.header.units
+    ((1, 128, 128), 'HU')
+    """
+    return read_pixels(read_header(path), channel=channel)
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """Read and check everything in a DICOM file but its pixels.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A DICOM file.
+
+    Returns
+    -------
+    Header
+        See `Header`.
+
+    Raises
+    ------
+    DicomError, GeometryError, LimitError
+        As `read_slice`.
+
+    Notes
+    -----
+    Reads the file up to the pixels only, and skips nested sequences.
+    """
+    path = Path(path)
+    with opened(path) as file:
+        syntax, sop_class, data = data_set(path, file)
+        tags, pointer = read_tags(path, data, *SYNTAXES[syntax])
+        if (
+            isinstance(data, io.BytesIO)
+            and pointer is None
+            and data.getbuffer().nbytes >= INFLATED_HEADER
+        ):
+            raise LimitError(f"{path}: its deflated header exceeds {INFLATED_HEADER} bytes.")
+        end = None if syntax == DEFLATED else os.fstat(file.fileno()).st_size
+    return interpret(path, tags, syntax, sop_class, pointer, end, MAX_BYTES)
+
+
+def read_pixels(header: Header, *, channel: int | None = None) -> Slice:
+    """Read and decode the pixels a header points to.
+
+    Parameters
+    ----------
+    header : Header
+        From `read_header`.
+    channel : int, optional
+        As in `read_slice`.
+
+    Returns
+    -------
+    Slice
+        See `Slice`.
+
+    Raises
+    ------
+    DicomError, LimitError
+        As `read_slice`.
+    """
+    path, layout = header.path, header.layout
+    with opened(path) as file:
+        if header.syntax == DEFLATED:
+            *_, data = data_set(path, file, header.offset + layout.n_bytes + INFLATED_HEADER)
+            data.seek(header.offset)
+        else:
+            data = file
+            data.seek(header.offset)
+        raw = data.read(-1 if header.syntax == RLE else layout.n_bytes + layout.n_bytes % 2)
+    if header.syntax == RLE:
+        containers = decode_rle(path, raw, layout)
+    else:
+        check_length(path, layout, len(raw))
+        big_endian = not SYNTAXES[header.syntax][1]
+        containers = words(raw, layout, big_endian=big_endian, word_vr=header.word_vr)
+    containers = np.ascontiguousarray(pick_channel(path, containers, layout, channel))
+    stored = extend(containers, layout)
+    return Slice(header, stored, valid_mask(containers, stored, layout), len(raw))

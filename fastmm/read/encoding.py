@@ -1,0 +1,113 @@
+"""From a path to the bytes of a DICOM data set: part 10 files, transfer syntaxes, deflate."""
+
+from __future__ import annotations
+
+import io
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from fastmm.errors import DicomError
+from fastmm.read.tags import label, read_meta, shown
+
+__all__ = ["DEFLATED", "INFLATED_HEADER", "RLE", "SYNTAXES", "data_set", "is_dicom", "opened"]
+
+# What a deflated file may hold besides its pixels, and how much is inflated to see its header.
+INFLATED_HEADER = 32 << 20
+
+DEFLATED, RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"
+# UID: (implicit VR, little endian)
+SYNTAXES = {
+    "1.2.840.10008.1.2": (True, True),
+    "1.2.840.10008.1.2.1": (False, True),
+    DEFLATED: (False, True),
+    "1.2.840.10008.1.2.2": (False, False),
+    RLE: (False, True),
+}
+_ENCODERS = {
+    "50": ("JPEG Baseline", "pylibjpeg-libjpeg"),
+    "51": ("JPEG Extended", "pylibjpeg-libjpeg"),
+    "57": ("JPEG Lossless", "pylibjpeg-libjpeg"),
+    "70": ("JPEG Lossless SV1", "pylibjpeg-libjpeg"),
+    "80": ("JPEG-LS Lossless", "pyjpegls"),
+    "81": ("JPEG-LS Near-lossless", "pyjpegls"),
+    "90": ("JPEG 2000 Lossless", "pylibjpeg-openjpeg"),
+    "91": ("JPEG 2000", "pylibjpeg-openjpeg"),
+    "201": ("HTJ2K Lossless", "pylibjpeg-openjpeg"),
+    "202": ("HTJ2K Lossless RPCL", "pylibjpeg-openjpeg"),
+    "203": ("HTJ2K", "pylibjpeg-openjpeg"),
+}
+_MAGIC = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"II*\0": "a TIFF picture",
+    b"MM\0*": "a TIFF picture",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip file",
+    b"\x5c\x01\0\0": "a NIfTI file",
+}
+
+
+def is_dicom(path: Path) -> bool:
+    """Say whether a regular file bears the mark of DICOM; no other file is opened."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file; a pipe, a device or a folder is never opened."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+            raise DicomError(f"{path}: is {what}; one DICOM file was expected.")
+        with path.open("rb") as file:
+            yield file
+    except (FileNotFoundError, PermissionError):
+        raise
+    except OSError as error:
+        raise DicomError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+def data_set(
+    path: Path, file: BinaryIO, inflate_to: int = INFLATED_HEADER
+) -> tuple[str, str, BinaryIO]:
+    """Read the file meta information; return transfer syntax, SOP class and data set."""
+    head = file.read(132)
+    if head[128:] != b"DICM":
+        kind = next((k for magic, k in _MAGIC.items() if head.startswith(magic)), None)
+        what = kind or ("empty" if not head else "no DICOM file")
+        raise DicomError(f'{path}: is {what}; there is no "DICM" at byte 128.')
+    meta = read_meta(path, file)
+    syntax, sop_class = meta.text("TransferSyntaxUID"), meta.text("MediaStorageSOPClassUID")
+    if not syntax:
+        raise meta.fault("TransferSyntaxUID", "is missing")
+    if syntax not in SYNTAXES:
+        stem, _, last = syntax.rpartition(".")
+        if stem == "1.2.840.10008.1.2.4":
+            name, package = _ENCODERS.get(last, ("compressed", None))
+            mend = f" (the pip package {package} decodes it)" if package else ""
+            raise DicomError(
+                f"{path}: the transfer syntax {shown(syntax)} ({name}) is not decoded by fastmm; "
+                f"save the file uncompressed first{mend}."
+            )
+        raise DicomError(f"{path}: {label('TransferSyntaxUID')} {shown(syntax)} is not known.")
+    if syntax != DEFLATED:
+        return syntax, sop_class, file
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = bytearray()
+    try:
+        while len(inflated) < inflate_to and not inflater.eof:
+            chunk = inflater.unconsumed_tail or file.read(1 << 16)
+            if not chunk:
+                break
+            inflated += inflater.decompress(chunk, min(1 << 20, inflate_to - len(inflated)))
+    except zlib.error:
+        raise DicomError(f"{path}: its deflated data set is damaged.") from None
+    return syntax, sop_class, io.BytesIO(bytes(inflated))

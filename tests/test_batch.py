@@ -1,0 +1,272 @@
+"""Batches of images: the one pass against read, window and resize done one by one."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from dicom_files import SERIES, image, write, write_series
+
+from conftest import gpu_fault
+from fastmm import batch
+from fastmm.batch import load_images, load_rows
+from fastmm.errors import DicomError, FastmmError, GeometryError
+from fastmm.read.volume import read_volume
+
+
+def _expected(values: np.ndarray, shape: tuple[int, int], window=None) -> np.ndarray:
+    values = np.asarray(values, np.float64)
+    if window is not None:
+        center, width = window
+        values = np.clip((values - (center - width / 2)) / width, 0, 1)
+    return cv2.resize(values, shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _close(found, expected) -> None:
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("window", [None, (40, 400), (-600, 1500.5), (0, 1)])
+@pytest.mark.parametrize("shape", [(4, 7), (6, 5), (1, 1), (13, 3)])
+def test_one_pass_is_the_chain(tmp_path, window, shape):
+    pixels = image(0, (6, 5))
+    path = write(tmp_path / "a.dcm", pixels, RescaleSlope=2, RescaleIntercept=-24)
+    found = load_images(path, shape, window=window, device="cpu")
+    assert found.shape == (1, *shape)
+    _close(found[0], _expected(pixels * 2.0 - 24, shape, window))
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2", "u4", "i4"])
+def test_every_type_of_pixel(tmp_path, kind):
+    limits = np.iinfo(kind)
+    pixels = np.random.default_rng(0).integers(limits.min, limits.max, (9, 8), kind, endpoint=True)
+    path = write(tmp_path / "a.dcm", pixels, RescaleSlope="0.001", RescaleIntercept=3)
+    _close(load_images(path, (5, 6), device="cpu")[0], _expected(pixels * 0.001 + 3, (5, 6)))
+
+
+def test_monochrome1_is_inverted(tmp_path):
+    pixels = image(low=0, high=256).astype(np.uint8)
+    path = write(tmp_path / "a.dcm", pixels, Modality="CR", PhotometricInterpretation="MONOCHROME1")
+    _close(load_images(path, (3, 3), device="cpu")[0], _expected(255.0 - pixels, (3, 3)))
+
+
+def test_rows_are_in_order_of_paths_and_positions(tmp_path):
+    first = write_series(tmp_path / "a", 5)
+    second = np.stack([image(50 + z, (9, 4)) for z in range(2)])
+    for z in range(2):
+        write(tmp_path / "b" / f"{1 - z}.dcm", second[z], ImagePositionPatient=[0, 0, z],
+              Modality="PT", RescaleSlope=z + 1)  # fmt: skip
+    single = write(tmp_path / "c.dcm", image(77))
+    rows = load_rows([tmp_path / "b", str(tmp_path / "a"), single], (4, 4), device="cpu")
+    assert rows.counts == (2, 5, 1)
+    assert rows.n_bytes == 2 * 9 * 4 * 2 + 6 * 6 * 5 * 2
+    parts = rows.split()
+    assert [len(part) for part in parts] == [2, 5, 1]
+    for z in range(2):
+        _close(parts[0][z], _expected(second[z] * (z + 1.0), (4, 4)))
+    for z in range(5):
+        _close(parts[1][z], _expected(first[z], (4, 4)))
+    _close(parts[2][0], _expected(image(77), (4, 4)))
+    again = load_images([tmp_path / "b", tmp_path / "a", single], (4, 4), device="cpu")
+    np.testing.assert_array_equal(again, rows.array)
+
+
+def test_chunks_change_nothing(tmp_path, monkeypatch):
+    write_series(tmp_path / "a", 9)
+    write_series(tmp_path / "b", 3, Modality="MR")
+    frames = np.stack([image(z) for z in range(4)])
+    write(tmp_path / "c.dcm", frames, NumberOfFrames=4)
+    paths = [tmp_path / name for name in ("a", "c.dcm", "b")]
+    whole = load_images(paths, (5, 5), device="cpu")
+    monkeypatch.setattr(batch, "_CHUNK_BYTES", 100)
+    np.testing.assert_array_equal(load_images(paths, (5, 5), device="cpu"), whole)
+    assert whole.shape == (16, 5, 5)
+    _close(whole[10], _expected(frames[1], (5, 5)))
+
+
+def test_mixed_shapes_and_types_keep_their_rows(tmp_path):
+    pixels = [image(z, (6 + z % 3, 5)) for z in range(12)]
+    pixels = [p.astype(np.uint16) % 999 if z % 2 else p for z, p in enumerate(pixels)]
+    paths = [write(tmp_path / f"{z}.dcm", p) for z, p in enumerate(pixels)]
+    found = load_images(paths, (4, 4), device="cpu")
+    for z in range(12):
+        _close(found[z], _expected(pixels[z], (4, 4)))
+
+
+def test_real_series(real_data):
+    folders = [real_data / "sts" / "STS_001" / name for name in ("ct", "pet", "mr_t1")]
+    rows = load_rows(folders, (64, 48), device="cpu")
+    assert rows.counts == (8, 8, 8)
+    for folder, part in zip(folders, rows.split(), strict=True):
+        volume = read_volume(folder).array
+        for z in range(8):
+            expected = _expected(volume[z], (64, 48))
+            np.testing.assert_allclose(part[z], expected, atol=2e-6 * np.abs(volume).max())
+
+
+def test_a_tilt_and_gaps_do_not_matter_to_slices(real_data):
+    assert load_images(real_data / "dicom_ct_gantry_tilt", (8, 8), device="cpu").shape[0] == 28
+
+
+@pytest.mark.parametrize("slope", [2, -2])
+def test_padding_holds_the_lowest_valid_value_before_the_resize(tmp_path, slope):
+    pixels = image(low=-900)
+    pixels[:3, :2] = -2000
+    path = write(tmp_path / "a.dcm", pixels, PixelPaddingValue=-2000, RescaleSlope=slope)
+    values = pixels * float(slope)
+    values[pixels == -2000] = values[pixels != -2000].min()
+    _close(load_images(path, (4, 3), device="cpu")[0], _expected(values, (4, 3)))
+
+
+def test_nothing_but_padding(tmp_path):
+    path = write(tmp_path / "a.dcm", np.full((4, 4), -2000, np.int16), PixelPaddingValue=-2000)
+    with pytest.raises(DicomError, match="every pixel is padding"):
+        load_images(path, (2, 2), device="cpu")
+
+
+def test_colour_by_channel(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+    path = write(tmp_path / "a.dcm", rgb[..., 0], PixelData=rgb.tobytes(), SamplesPerPixel=3,
+                 PhotometricInterpretation="RGB", PlanarConfiguration=0, Modality="OT")  # fmt: skip
+    with pytest.raises(DicomError, match="channel="):
+        load_images(path, (4, 6), device="cpu")
+    np.testing.assert_array_equal(
+        load_images(path, (4, 6), channel=1, device="cpu")[0], rgb[..., 1]
+    )
+
+
+def _normalize_by_hand(images, method, *, mask=None):
+    assert method == "zscore"
+    assert np.isfinite(images).all()
+    axes = (1, 2)
+    return (images - images.mean(axes, keepdims=True)) / images.std(axes, keepdims=True)
+
+
+def test_normalize_comes_last(tmp_path, monkeypatch):
+    module = types.ModuleType("fastmm.image.intensity")
+    module.normalize = _normalize_by_hand
+    monkeypatch.setitem(sys.modules, "fastmm.image.intensity", module)
+    write_series(tmp_path, 3)
+    plain = load_images(tmp_path, (5, 4), window=(0, 500), device="cpu")
+    found = load_images(tmp_path, (5, 4), window=(0, 500), normalize="zscore", device="cpu")
+    np.testing.assert_allclose(found, _normalize_by_hand(plain, "zscore"), atol=1e-6)
+
+
+def test_errors_are_raised(tmp_path):
+    write_series(tmp_path / "a")
+    bad = write(tmp_path / "bad.dcm", RescaleSlope=0)
+    with pytest.raises(DicomError, match="RescaleSlope"):
+        load_images([tmp_path / "a", bad], (4, 4), device="cpu")
+    with pytest.raises(FileNotFoundError):
+        load_images([tmp_path / "a", tmp_path / "none"], (4, 4), device="cpu")
+    write(tmp_path / "a" / "zz.dcm", SeriesInstanceUID=SERIES + ".2")
+    with pytest.raises(DicomError, match="2 groups"):
+        load_images(tmp_path / "a", (4, 4), device="cpu")
+
+
+def test_skip_never_changes_the_number_of_rows(tmp_path):
+    stack = write_series(tmp_path / "a", 4)
+    cut = write(tmp_path / "a" / "cut.dcm", ImagePositionPatient=[-10, -20, 40])
+    cut.write_bytes(cut.read_bytes()[:-4])
+    write_series(tmp_path / "two", 2)
+    write(tmp_path / "two" / "zz.dcm", SeriesInstanceUID=SERIES + ".2")
+    padded = write(tmp_path / "p.dcm", np.full((4, 4), -9, np.int16), PixelPaddingValue=-9)
+    paths = [tmp_path / "none", tmp_path / "a", tmp_path / "two", padded, tmp_path / "a" / "x"]
+    report: list = []
+    rows = load_rows(paths, (6, 5), device="cpu", on_error="skip", report=report)
+    assert rows.counts == (1, 5, 3, 1, 1)
+    nothing = np.isnan(rows.array).all(axis=(1, 2))
+    assert nothing.tolist() == [True, *[False] * 4, True, *[True] * 5]
+    np.testing.assert_array_equal(rows.array[1:5], stack)
+    assert [(path.name, z) for path, z, _ in report] == [
+        ("none", 0), ("cut.dcm", 4), ("two", 0), ("two", 1), ("two", 2), ("x", 0), ("p.dcm", 0)
+    ]  # fmt: skip
+    assert all(isinstance(e, (FastmmError, FileNotFoundError)) for *_, e in report)
+    without = load_images(paths, (6, 5), device="cpu", on_error="skip")
+    np.testing.assert_array_equal(without, rows.array)
+
+
+def test_notes_come_once(tmp_path):
+    write_series(tmp_path, 4, RescaleSlope=None, RescaleIntercept=None)
+    with pytest.warns(UserWarning, match=r"Hounsfield.*\(4 files\)") as caught:
+        load_images(tmp_path, (4, 4), device="cpu")
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_copies_are_dropped(tmp_path):
+    write_series(tmp_path, 3)
+    first = sorted(tmp_path.iterdir())[0]
+    (tmp_path / "zz.dcm").write_bytes(first.read_bytes())
+    with pytest.warns(UserWarning, match="copies"):
+        assert load_images(tmp_path, (4, 4), device="cpu").shape[0] == 3
+    write(tmp_path / "zz.dcm", image(99))
+    with pytest.raises(GeometryError, match="same place"):
+        load_images(tmp_path, (4, 4), device="cpu")
+
+
+def test_progress(tmp_path, monkeypatch, capsys):
+    write_series(tmp_path, 3)
+    calls: list[tuple[int, int]] = []
+    load_images(tmp_path, (4, 4), device="cpu", progress=lambda *now: calls.append(now))
+    assert calls == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    load_images(tmp_path, (4, 4), device="cpu", progress=True)
+    monkeypatch.setitem(sys.modules, "rich.progress", None)
+    with pytest.raises(ImportError, match=r"fastmm\[app\]"):
+        load_images(tmp_path, (4, 4), device="cpu", progress=True)
+
+
+def test_no_paths():
+    rows = load_rows([], (4, 3), device="cpu")
+    assert rows.array.shape == (0, 4, 3)
+    assert rows.split() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "what"),
+    [
+        ({"shape": 4}, TypeError, "shape"),
+        ({"shape": (4, 0)}, ValueError, "shape"),
+        ({"shape": (4, 4, 4)}, ValueError, "shape"),
+        ({"window": 3}, TypeError, "window"),
+        ({"window": (0, 0)}, ValueError, "width"),
+        ({"window": (np.nan, 10)}, ValueError, "center"),
+        ({"interpolation": "cubic"}, ValueError, "linear"),
+        ({"antialias": True}, ValueError, "antialias"),
+        ({"channel": 3}, ValueError, "channel"),
+        ({"channel": -1}, ValueError, "channel"),
+        ({"normalize": 3}, TypeError, "normalize"),
+        ({"device": "tpu"}, ValueError, "device"),
+        ({"on_error": "ignore"}, ValueError, "on_error"),
+        ({"paths": 3}, TypeError, "paths"),
+        ({"paths": [3]}, TypeError, "paths"),
+    ],
+)
+def test_arguments(arguments, error, what):
+    with pytest.raises(error, match=what):
+        load_images(**{"paths": [Path("none")], "shape": (4, 4), "device": "cpu", **arguments})
+
+
+@pytest.mark.gpu
+def test_the_gpu_agrees(tmp_path):
+    fault = gpu_fault()
+    if fault is not None:
+        pytest.skip(f"no usable GPU: {fault}")
+    import cupy
+
+    write_series(tmp_path / "a", 5)
+    frames = np.stack([image(z, (30, 20)).astype(np.uint16) for z in range(4)])
+    write(tmp_path / "c.dcm", frames, NumberOfFrames=4)
+    paths = [tmp_path / "a", tmp_path / "c.dcm", tmp_path / "a"]
+    for window in (None, (40, 400)):
+        there = load_rows(paths, (16, 12), window=window, device="cuda")
+        assert isinstance(there.array, cupy.ndarray)
+        assert there.counts == (5, 4, 5)
+        here = load_images(paths, (16, 12), window=window, device="cpu")
+        atol = 1e-6 * np.abs(here).max()
+        np.testing.assert_allclose(cupy.asnumpy(there.array), here, rtol=0, atol=atol)
