@@ -1,0 +1,256 @@
+"""Turn benchmark JSON into a table, and the parts of a GPU run into one record.
+
+``python benchmarks/summary.py RESULT.json ... [--json FILE] [--readme FILE] [--check]``
+prints the table; RESULT.json is pytest-benchmark's, or a record written before. --json
+writes all of it as one record, --readme puts the table between the markers in FILE, --check
+exits with 1 where a target is missed. ``--combine PARTS JSON TEXT`` is for run_gpu.sh.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+__all__ = ["combine", "load", "put_into_readme", "ratios", "table"]
+
+BEGIN = "<!-- table: begin, written by summary.py -->"
+END = "<!-- table: end -->"
+# How many times faster than a peer fastmm means to be, on two CPU cores: the task as its
+# name begins, the peer, the ratio of medians.
+TARGETS = (
+    ("resize float32", "OpenCV", 1.3),
+    ("rescale, window and resize", "OpenCV chain", 5.0),
+    ("patches", "NumPy views, copied", 1.0),
+    ("stack, standardised", "scikit-learn", 4.0),
+    ("ridge search", "scikit-learn", 150.0),
+)
+# Benchmarks that use pytest-benchmark alone say by the end of their name whose they are.
+_PEERS = {"sklearn": "scikit-learn", "opencv": "OpenCV", "torch": "PyTorch", "numpy": "NumPy"}
+_STATS = ("median", "min", "max", "mean", "stddev", "iqr", "rounds", "iterations")
+
+
+def load(paths: list[Path]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the machine, and each benchmark as a record, fastmm's before its peers."""
+    machine: dict[str, Any] = {}
+    records: list[dict[str, Any]] = []
+    for path in paths:
+        found = json.loads(path.read_text())
+        machine = machine or found.get("machine_info") or found.get("machine") or {}
+        records += [r if "task" in r else _record(r) for r in found.get("benchmarks", [])]
+    tasks = list(dict.fromkeys((r["task"], r["device"]) for r in records))
+    records.sort(key=lambda r: (tasks.index((r["task"], r["device"])), r["peer"] != "fastmm"))
+    return machine, records
+
+
+def ratios(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Compare each peer with fastmm at the same task on the same device."""
+    ours = {(r["task"], r["device"]): r for r in records if r["peer"] == "fastmm"}
+    found = []
+    for peer in records:
+        own = ours.get((peer["task"], peer["device"]))
+        if own is None or peer is own:
+            continue
+        ratio = peer["stats"]["median"] / own["stats"]["median"]
+        target = _target(peer)
+        found.append(
+            {
+                "task": peer["task"],
+                "device": peer["device"],
+                "peer": peer["peer"],
+                "ratio": round(ratio, 3),
+                "target": target,
+                "reached": None if target is None else ratio >= target,
+            }
+        )
+    return found
+
+
+def table(machine: dict[str, Any], records: list[dict[str, Any]]) -> str:
+    """Return the figures as Markdown: the machine, then a row for each benchmark."""
+    compared = {(r["task"], r["device"], r["peer"]): r for r in ratios(records)}
+    lines = [*_machine_lines(machine), ""]
+    if any(r["info"].get("sizes") == "small" for r in records):
+        lines += ["**Small sizes: this shows that the benchmarks run, and no speed.**", ""]
+    lines += [
+        "| task | by | median | rate | of copy bandwidth | fastmm is faster | target | error |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- | ---: |",
+    ]
+    for r in records:
+        info = r["info"]
+        against = compared.get((r["task"], r["device"], r["peer"]))
+        rate = info.get("GB/s")
+        limit = info.get("copy_limit_GB/s")
+        cells = [
+            f"{r['task']}, {r['device']}" if r["peer"] == "fastmm" or against is None else "",
+            f"**{r['peer']}**" if r["peer"] == "fastmm" else r["peer"],
+            _duration(r["stats"]["median"]),
+            "" if rate is None else f"{rate:.1f} GB/s",
+            "" if rate is None or limit is None else f"{100 * rate / limit:.0f} %",
+            "" if against is None else f"{against['ratio']:.2f} x",
+            _verdict(against),
+            "" if "parity" not in info else f"{info['parity']:.1g}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def put_into_readme(text: str, readme: Path) -> None:
+    """Replace what stands between the two markers."""
+    before, begin, rest = readme.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{readme} lacks the markers {BEGIN} and {END}.")
+    readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def combine(parts: Path, json_file: Path, text_file: Path) -> None:
+    """Put what run_gpu.sh's parts left in the folder `parts` into one JSON and one text."""
+    machine = _json(parts / "environment.json")
+    measured, records = load(sorted(parts.glob("bench_*.json")))
+    machine = machine or measured
+    states = [
+        dict(zip(("part", "state", "exit_code", "seconds"), line.split("\t"), strict=True))
+        for line in (parts / "parts.tsv").read_text().splitlines()
+    ]
+    for state in states:
+        state["exit_code"] = int(state["exit_code"]) if state["exit_code"] != "-" else None
+        state["seconds"] = int(state["seconds"])
+    found = {
+        "machine": machine,
+        "parts": states,
+        "tests": _junit(parts / "tests.xml"),
+        "limits": _json(parts / "limits.json"),
+        "ratios": ratios(records),
+        "benchmarks": records,
+    }
+    json_file.write_text(json.dumps(found, indent=1) + "\n")
+    lines = [
+        *(f"{s['state']:>20}  {s['seconds']:4d} s  {s['part']}" for s in states),
+        "",
+        f"tests: {json.dumps(found['tests'])}",
+        f"limits: {json.dumps(found['limits'])}",
+        "",
+        table(machine, records) if records else "\n".join([*_machine_lines(machine), "No times."]),
+        "",
+        (parts / "log.txt").read_text(errors="replace"),
+    ]
+    text_file.write_text("\n".join(lines))
+
+
+def _record(item: dict[str, Any]) -> dict[str, Any]:
+    info = item.get("extra_info", {})
+    name = item["name"].partition("[")[0]
+    named = next((p for end, p in _PEERS.items() if name.endswith(f"_{end}")), "fastmm")
+    return {
+        "name": item["name"],
+        "task": info.get("task") or item.get("group") or name,
+        "device": info.get("device", "CPU"),
+        "peer": info.get("peer", named),
+        "stats": {key: item["stats"][key] for key in _STATS if key in item["stats"]},
+        "info": info,
+    }
+
+
+def _target(peer: dict[str, Any]) -> float | None:
+    if peer["device"] != "CPU" or peer["info"].get("sizes") == "small":
+        return None
+    for task, name, ratio in TARGETS:
+        if peer["task"].startswith(task) and peer["peer"] == name:
+            return ratio
+    return None
+
+
+def _verdict(against: dict[str, Any] | None) -> str:
+    if against is None or against["target"] is None:
+        return ""
+    return f"{against['target']:g} x: {'reached' if against['reached'] else 'missed'}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} µs"
+
+
+def _machine_lines(machine: dict[str, Any]) -> list[str]:
+    if not machine:
+        return ["Machine: not recorded."]
+    gpu = machine.get("gpu")
+    versions = [f"{n} {v}" for n, v in machine.get("versions", {}).items() if v]
+    load_average = machine.get("load_average", ["?"])[0]
+    return [
+        f"fastmm {machine.get('fastmm')} at {machine.get('commit')}, Python "
+        f"{machine.get('python')}, {', '.join(versions)}.  ",
+        f"CPU: {machine.get('cpu')}, {machine.get('cores')} cores, "
+        f"{machine.get('memory_gib')} GiB; load average at the start {load_average}.  ",
+        "GPU: none."
+        if not gpu
+        else f"GPU: {gpu['name']}, {gpu['memory_gib']} GiB, CUDA runtime {gpu['cuda_runtime']}, "
+        f"driver: {gpu['nvidia_smi']}.",
+    ]
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _junit(path: Path) -> dict[str, Any] | None:
+    # pytest writes the file at the end: a run that was cut off leaves none.
+    try:
+        suite = ElementTree.parse(path).getroot().find("testsuite")
+    except (OSError, ElementTree.ParseError):
+        return None
+    if suite is None:
+        return None
+    found: dict[str, Any] = {
+        key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")
+    }
+    found["on_gpu"] = sum(
+        1
+        for case in suite.iter("testcase")
+        if re.search(r"\bcupy\b|\bcuda\b", case.get("name", "")) and case.find("skipped") is None
+    )
+    found["failed"] = [
+        f"{case.get('classname')}::{case.get('name')}"
+        for case in suite.iter("testcase")
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", nargs="*", type=Path)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--readme", type=Path)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--combine", nargs=3, type=Path, metavar=("PARTS", "JSON", "TEXT"))
+    args = parser.parse_args(argv)
+    if args.combine:
+        combine(*args.combine)
+        return 0
+    if not args.results:
+        parser.error("name at least one result file, or --combine")
+    machine, records = load(args.results)
+    text = table(machine, records)
+    print(text)
+    compared = ratios(records)
+    if args.json:
+        found = {"machine": machine, "ratios": compared, "benchmarks": records}
+        args.json.write_text(json.dumps(found, indent=1) + "\n")
+    if args.readme:
+        put_into_readme(text, args.readme)
+    missed = [r for r in compared if r["reached"] is False]
+    return 1 if args.check and missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
