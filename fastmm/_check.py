@@ -91,7 +91,7 @@ def dtype_of_result(dtype: Any) -> np.dtype[Any]:
     float16 become float32, which holds each of their values; wider integers float64.
     """
     kind = np.dtype(dtype)
-    wide = kind == np.float64 or (kind.kind in "iu" and kind.itemsize > 2)
+    wide = kind.itemsize > (4 if kind.kind == "f" else 2)
     return np.dtype(np.float64 if wide else np.float32)
 
 

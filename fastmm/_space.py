@@ -136,7 +136,8 @@ def _cuda_fault() -> str | None:
             return "CUDA reports no device"
         cupy.zeros(1)  # a driver too old for the runtime shows only here
     except Exception as error:  # whatever a broken CUDA raises means: not usable
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else error!r}"
+        first, *_ = str(error).splitlines() or ["no message"]
+        return f"{type(error).__name__}: {first}"
     return None
 
 

@@ -7,13 +7,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 try:
     import typer
     from rich.console import Console
 except ImportError:
     raise ImportError('The command needs typer and rich: pip install "fastmm[app]".') from None
+
+if TYPE_CHECKING:
+    from fastmm.study import Task
 
 __all__ = ["main"]
 
@@ -185,16 +188,16 @@ def info() -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+def _progress() -> Iterator[Task]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeElapsedColumn as Elapsed
 
-    columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), Elapsed())
+    columns = (TextColumn("{task.description:26}"), BarColumn(), MofNCompleteColumn(), Elapsed())
     with Progress(*columns, console=console) as progress:
 
-        def task(name: str, total: int) -> Callable[[int], None]:
-            number = progress.add_task(name, total=total)
-            return lambda done: progress.update(number, advance=done)
+        def task(name: str) -> Callable[[int, int], object]:
+            number = progress.add_task(name, total=None)
+            return lambda done, total: progress.update(number, completed=done, total=total)
 
         yield task
 

@@ -27,6 +27,15 @@ class StackedFeatures:
     origin, shift, factor : arrays of shape (d,)
         Column j became ``((x - origin[j]) - shift[j]) * factor[j]``; origin + shift is the
         mean. Two numbers keep float32 exact for large means.
+
+    Examples
+    --------
+    >>> from fastmm import stack_features
+    >>> stacked = stack_features({"ct": [[1.0], [3.0]], "age": [[50.0], [70.0]]})
+    >>> stacked.slices
+    {'ct': slice(0, 1, None), 'age': slice(1, 2, None)}
+    >>> stacked.apply({"ct": [[4.0]], "age": [[60.0]]})
+    array([[2., 0.]])
     """
 
     X: Any

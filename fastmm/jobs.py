@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ import numpy as np
 from fastmm.cohort import Cohort, TableSource, read_cohort
 from fastmm.modalities import ImageModality, TableModality
 from fastmm.model_file import load_model, load_notes, save_model
+from fastmm.read.rows import series_units
 from fastmm.reporting import write_report
 from fastmm.stopwatch import Stopwatch
-from fastmm.study import Study, run_study
+from fastmm.study import Study, Task, run_study
 
 __all__ = ["predict_job", "train_job"]
 
-Task = Callable[[str, int], Callable[[int], None]]
 # Wide enough for lung to bone: a default must not clip away what a user looks for.
 _CT_WINDOW = (0.0, 2000.0)
 
@@ -102,12 +102,12 @@ def predict_job(
         for name, (columns, file, key) in notes["tables"].items()
     }
     cohort = read_cohort(cohort_file, group=notes["group"], images=notes["images"], tables=sources)
-    task = task or (lambda name, total: lambda done: None)
+    task = task or (lambda name: lambda done, total: None)
     data = {}
     for name, modality in model.modalities.items():
         if isinstance(modality, ImageModality):
-            paths = cohort.images[name]
-            data[name] = modality.extract(paths, advance=task(f"read {name}", len(paths)))
+            loaded = modality.load(cohort.images[name], progress=task(f"read {name}"))
+            data[name] = modality.extract(loaded.images)
         else:
             data[name] = modality.extract(cohort.tables[name])
     decision = model.decision_function(data)
@@ -133,12 +133,11 @@ def _image_modality(
     paths: Sequence[Path | None], window: tuple[float, float] | None, pool: str
 ) -> ImageModality:
     """Choose the intensity rule of a column by the unit of its first examination."""
-    from fastmm.batch import series_units
-
-    first = next(path for path in paths if path is not None)
-    if window is None and series_units(first) == "HU":
+    units = series_units(next(path for path in paths if path is not None))
+    if window is None and units == "HU":
         window = _CT_WINDOW
-    return ImageModality(window=window, normalize=None if window else "zscore", pool=pool)
+    normalize = None if window else "zscore"
+    return ImageModality(window=window, normalize=normalize, pool=pool, units=units)
 
 
 def _write_predictions(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from fastmm._check import integer, one_of, sizes
+from fastmm.errors import CohortError
 from fastmm.features.table import Columns, TableEncoder, parse_table
 from fastmm.image.patches import extract_patches
 
-__all__ = ["Block", "ImageModality", "TableModality"]
+__all__ = ["Block", "Examinations", "ImageModality", "TableModality"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,25 @@ class Block:
         """Return the block of some rows, given by index or mask."""
         values = self.values.take(rows) if isinstance(self.values, Columns) else self.values[rows]
         return Block(values, self.present[rows])
+
+
+@dataclass(frozen=True)
+class Examinations:
+    """Images of several examinations, as a modality wants them.
+
+    Attributes
+    ----------
+    images : list of array of shape (slices, h, w) or None
+        One for each examination.
+    units : str
+        Unit of the files.
+    n_bytes : int
+        Bytes of pixel data that were read.
+    """
+
+    images: list[Any]
+    units: str
+    n_bytes: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +81,9 @@ class ImageModality:
     pool : {"mean", "max", "stack"}, default "mean"
         How the slices of an examination become one row: their mean or largest feature, or
         side by side, for which all examinations need as many slices.
+    units : str or None, default None
+        Unit the files must have before the window, such as "HU"; None accepts any, as long
+        as it is one.
 
     Examples
     --------
@@ -77,6 +101,7 @@ class ImageModality:
     patch_size: tuple[int, int] = (16, 16)
     step: int = 8
     pool: str = "mean"
+    units: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("shape", "patch_size"):
@@ -85,37 +110,28 @@ class ImageModality:
         one_of(self.pool, "pool", ("mean", "max", "stack"))
         integer(self.step, "step")
 
-    def extract(
-        self, data: Sequence[Any], *, advance: Callable[[int], None] | None = None
-    ) -> Block:
-        """Read the examinations and compute their features.
+    def extract(self, data: Sequence[Any]) -> Block:
+        """Compute the features of examinations.
 
         Parameters
         ----------
         data : sequence of path, array of shape (slices, h, w), or None
-            One for each examination; None where it is missing. An array is taken as it
-            is, but must have `shape`; a path is read, windowed, resized and normalised.
-        advance : callable, optional
-            Called with 1 after each examination.
+            One for each examination, None where it is missing. Paths are read by `load`;
+            arrays are taken as they are and must have `shape`.
 
         Returns
         -------
         Block
             float32 features.
         """
-        rows: list[Any] = []
-        for number, item in enumerate(data):
-            if item is None:
-                rows.append(None)
-                continue
-            slices = self.read(item, number)
-            rows.append(self._pooled(self._features(slices)))
-            if advance:
-                advance(1)
+        items = list(data)
+        if any(isinstance(item, (str, PathLike)) for item in items):
+            items = self.load(items).images
+        rows = [None if item is None else self._row(item, i) for i, item in enumerate(items)]
         present = np.array([row is not None for row in rows])
-        if not present.any():
-            raise ValueError("An image modality must have at least one examination.")
         widths = {len(row) for row in rows if row is not None}
+        if not widths:
+            raise ValueError("An image modality must have at least one examination.")
         if len(widths) > 1:
             raise ValueError(
                 '`pool="stack"` needs as many slices in each examination, got '
@@ -124,23 +140,63 @@ class ImageModality:
         empty = np.zeros(widths.pop(), np.float32)
         return Block(np.stack([empty if row is None else row for row in rows]), present)
 
-    def read(self, item: Any, number: int = 0) -> Any:
-        """Return the slices of one examination, windowed, resized and normalised."""
-        if not hasattr(item, "shape"):
-            from fastmm.batch import load_images
+    def load(
+        self,
+        paths: Sequence[Any],
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Examinations:
+        """Read examinations: window, resize and normalise each slice.
 
-            return load_images(
-                item, self.shape, window=self.window, normalize=self.normalize, device="cpu"
+        Parameters
+        ----------
+        paths : sequence of path or None
+            A file or folder for each examination, None where it is missing.
+        progress : callable, optional
+            Called as ``progress(done, total)``, counting slices.
+
+        Returns
+        -------
+        Examinations
+
+        Raises
+        ------
+        CohortError
+            If the images differ in their unit, or have another than `units`.
+        """
+        from fastmm.batch import load_rows
+
+        given = [path for path in paths if path is not None]
+        rows = load_rows(
+            given,
+            self.shape,
+            window=self.window,
+            normalize=self.normalize,
+            device="cpu",
+            progress=progress or False,
+        )
+        found = sorted(set(rows.units))
+        if len(found) > 1 or (self.units is not None and found != [self.units]):
+            expected = "one unit" if self.units is None else repr(self.units)
+            raise CohortError(
+                f"The images of a modality must have {expected}, found {', '.join(found)}: "
+                "one window or scale would mean something else in each."
             )
+        parts = iter(rows.split())
+        return Examinations(
+            [None if path is None else next(parts) for path in paths], found[0], rows.n_bytes
+        )
+
+    def _row(self, item: Any, number: int) -> Any:
         slices = np.asarray(item, np.float32)
         if slices.ndim == 2:
             slices = slices[None]
-        if slices.ndim != 3 or slices.shape[1:] != self.shape:
+        if slices.ndim != 3 or slices.shape[1:] != self.shape or not len(slices):
             raise ValueError(
                 f"Examination {number} must have shape (slices, {self.shape[0]}, "
                 f"{self.shape[1]}), got {slices.shape}."
             )
-        return slices
+        return self._pooled(self._features(slices))
 
     def _features(self, slices: Any) -> Any:
         if self.features == "pixels":

@@ -20,8 +20,9 @@ from fastmm.stopwatch import Stopwatch
 from fastmm.validate.bootstrap import bootstrap_auc
 from fastmm.validate.nested import OutOfFold, out_of_fold
 
-__all__ = ["Study", "run_study"]
+__all__ = ["Study", "Task", "run_study"]
 
+Task = Callable[[str], Callable[[int, int], object]]
 _RESAMPLES, _CONFIDENCE = 2000, 0.95
 
 
@@ -54,7 +55,7 @@ def run_study(
     models: Sequence[str] = ("ridge",),
     fusion: str = "stack",
     watch: Stopwatch | None = None,
-    task: Callable[[str, int], Callable[[int], None]] | None = None,
+    task: Task | None = None,
     **about: Any,
 ) -> Study:
     """Read a cohort, validate every modality alone and all fused, fit the final model.
@@ -73,8 +74,8 @@ def run_study(
     watch : Stopwatch, optional
         Gets the time of each stage.
     task : callable, optional
-        ``task(name, total)`` announces a long step and returns a function that is called
-        with the number of items done.
+        ``task(name)`` announces a long step and returns a function that is called as
+        ``progress(done, total)``.
     **about
         Entries of the results that the caller knows: title, command, synthetic, settings.
 
@@ -85,12 +86,12 @@ def run_study(
     if cohort.y is None:
         raise ValueError("`cohort` must have labels; name its `label` column.")
     watch = watch or Stopwatch()
-    task = task or (lambda name, total: lambda done: None)
+    task = task or (lambda name: lambda done, total: None)
     blocks, pictures = _extract(cohort, modalities, watch, task)
     whole: dict[tuple[str, str], OutOfFold] = {}
     scores, curves = [], []
     sets = [(name,) for name in modalities] + ([tuple(modalities)] if len(modalities) > 1 else [])
-    advance = task("validate", len(models) * len(sets))
+    progress, total = task("validate"), len(models) * len(sets)
     for kind in models:
         for names in sets:
             rows = np.any([blocks[name].present for name in names], axis=0)
@@ -106,7 +107,7 @@ def run_study(
             scores.append({**about_it, **score, "parameter": ""})
             curves += [{**about_it, **part} for part in curve]
             whole[kind, label] = held_out
-            advance(1)
+            progress(len(whole), total)
     chosen = {"model": models[0], "features": "fused" if len(modalities) > 1 else sets[0][0]}
     final = _classifier(modalities, tuple(modalities), models[0], fusion)
     with watch("fit the final model") as stage:
@@ -137,7 +138,7 @@ def run_study(
 
 
 def _extract(
-    cohort: Cohort, modalities: Mapping[str, Any], watch: Stopwatch, task: Any
+    cohort: Cohort, modalities: Mapping[str, Any], watch: Stopwatch, task: Task
 ) -> tuple[dict[str, Block], dict[str, Any]]:
     blocks: dict[str, Block] = {}
     pictures: dict[str, Any] = {}
@@ -147,25 +148,16 @@ def _extract(
                 blocks[name] = modality.extract(cohort.tables[name])
             continue
         paths = cohort.images[name]
-        advance = task(f"read {name}", len(paths))
-        slices: list[Any] = []
-        for path in paths:
-            with watch("read, window, resize") as stage:
-                slices.append(None if path is None else modality.read(path))
-                if path is not None:
-                    stage.images += len(slices[-1])
-                    stage.size += _bytes(path)
-            advance(1)
+        with watch("read, window, resize") as stage:
+            loaded = modality.load(paths, progress=task(f"read {name}"))
+            slices = loaded.images
+            stage.images += sum(len(s) for s in slices if s is not None)
+            stage.size += loaded.n_bytes
         with watch("features") as stage:
             blocks[name] = modality.extract(slices)
             stage.images += sum(len(s) for s in slices if s is not None)
         pictures[name] = _shown([s[len(s) // 2] for s in slices if s is not None][:8])
     return blocks, pictures
-
-
-def _bytes(path: Any) -> int:
-    files = path.iterdir() if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _shown(images: list[Any]) -> Any:

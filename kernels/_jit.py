@@ -19,9 +19,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
@@ -148,11 +150,22 @@ def _pretended_device(capability: tuple[int, int]) -> Iterator[None]:
         dispatcher.get_current_device = real
 
 
+def _came_from_fork() -> bool:
+    """Say whether this process was forked without exec, before it imported this module."""
+    # The parent may have used OpenMP (PyTorch does) although it never saw fastmm. Linux
+    # keeps a flag, PF_FORKNOEXEC, in the 9th field; the 2nd may hold spaces.
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        return bool(int(fields[6]) & 0x40)
+    except (OSError, ValueError, IndexError):
+        return False
+
+
 class _Threads:
     """Guards the threading layer, which Numba picks at the first parallel call."""
 
     def __init__(self) -> None:
-        self.forked = False
+        self.forked = _came_from_fork()
         self._layer: str | None = None
         self._lock = threading.Lock()
 
@@ -165,7 +178,7 @@ class _Threads:
             self._layer = numba.threading_layer()
 
     def after_fork(self) -> None:
-        # The OpenMP layer kills a forked child that launches a parallel kernel.
+        # The OpenMP layer kills a forked child that launches a parallel kernel, or hangs in it.
         self.forked = True
         self._lock = threading.Lock()
 
@@ -191,6 +204,39 @@ class _Locator(caching._CacheLocator):
         return str(self._line)
 
 
+class _Files(caching.IndexDataCacheFile):
+    """Gives every build a file name of its own.
+
+    Numba numbers them, so two processes that save different builds at once may take the
+    same number, and the next one to load runs the code of the other build.
+    """
+
+    def _data_name(self, number: int) -> str:
+        return self._data_name_pattern.format(number=uuid.uuid4().int)  # type: ignore[no-any-return]
+
+
+class _Cache(caching.FunctionCache):
+    """Takes a damaged file and a full disk for what they are: no reason to fail."""
+
+    def __init__(self, function: FunctionType) -> None:
+        super().__init__(function)
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, source_hash())
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # unpickling what is damaged may raise anything
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError:
+            _say_uncached_once()
+
+
 def _cached(dispatcher: Any, build: str) -> Any:
     if numba.config.DISABLE_JIT:  # plain Python, for coverage and debuggers
         return dispatcher
@@ -204,7 +250,7 @@ def _cached(dispatcher: Any, build: str) -> Any:
     class Impl(caching.CompileResultCacheImpl):
         _locator_classes = [SimpleNamespace(from_function=lambda *_: locator)]  # noqa: RUF012
 
-    class Cache(caching.FunctionCache):
+    class Cache(_Cache):
         _impl_class = Impl
 
     dispatcher._cache = Cache(dispatcher.py_func)
@@ -215,8 +261,8 @@ def _say_uncached_once() -> None:
     if not _SAID:
         _SAID.append(True)
         _LOG.warning(
-            "No folder for compiled kernels is writable, so each process compiles its own; "
-            "set NUMBA_CACHE_DIR to a folder to keep them."
+            "Compiled kernels cannot be written to disk, so each process compiles its own; "
+            "set NUMBA_CACHE_DIR to a folder with room to keep them."
         )
 
 

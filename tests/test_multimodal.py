@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 
 from fastmm import ImageModality, MultimodalClassifier, TableModality, load_model, save_model
 from fastmm.block_fusion import BlockFusion
@@ -86,7 +87,8 @@ def test_kernel_fusion_is_the_weighted_sum_and_semidefinite(cohort):
 def test_ridge_on_complete_blocks_equals_scikit_learn(cohort):
     blocks, y, _ = cohort
     two = {"mr": blocks["mr"], "case": blocks["case"]}
-    model = MultimodalClassifier({n: MODALITIES[n] for n in two}, alphas=[0.3]).fit(two, y)
+    model = MultimodalClassifier({n: MODALITIES[n] for n in two}, alphas=[0.3], class_weight=None)
+    model.fit(two, y)
     case = model.fusion_.table_["case"].transform(blocks["case"].values)
     parts = [
         StandardScaler().fit_transform(v.astype(float)) / np.sqrt(v.shape[1] * 2)
@@ -149,6 +151,28 @@ def test_many_groups_are_dealt_into_ten_folds(cohort):
     assert (
         out_of_fold(MultimodalClassifier(MODALITIES), blocks, y, groups, max_folds=19).folds == 10
     )
+
+
+def test_balanced_classes_equal_scikit_learn_and_take_the_bias_from_left_out_scores():
+    rng = np.random.default_rng(3)
+    y = (np.arange(60) < 15).astype(int)
+    blocks = {"mr": Block(rng.normal(size=(60, 400)).astype("float32"), np.ones(60, bool))}
+    model = MultimodalClassifier({"mr": ImageModality()}, alphas=[3.0]).fit(blocks, y)
+    X = StandardScaler().fit_transform(blocks["mr"].values.astype(float)) / np.sqrt(400)
+    weights = compute_sample_weight("balanced", y)
+    oracle = SklearnRidge(alpha=3.0).fit(X, 2.0 * y - 1, sample_weight=weights)
+    np.testing.assert_allclose(model.decision_function(blocks), oracle.predict(X), atol=1e-5)
+    # Noise has an AUC of one half. Unweighted, the mean of the other labels is all that a
+    # strongly shrunk model says, and it is lowest where the left-out label is positive.
+    auc: dict = {"balanced": [], None: []}
+    for weight, found in auc.items():
+        model = MultimodalClassifier({"mr": ImageModality()}, alphas=[1e3], class_weight=weight)
+        for seed in range(4):
+            noise = np.random.default_rng(seed).normal(size=(60, 400)).astype("float32")
+            held_out = out_of_fold(model, {"mr": Block(noise, np.ones(60, bool))}, y, np.arange(60))
+            found.append(roc_auc_score(y, held_out.decision))
+    assert np.mean(auc["balanced"]) > 0.3
+    assert np.mean(auc[None]) < 0.05
 
 
 def test_contributions_sum_to_the_score(cohort):
