@@ -1,0 +1,333 @@
+r"""Exact cross-validation by whole groups, in closed form.
+
+A linear smoother with a quadratic penalty, and the bordered LS-SVM system likewise, has
+a symmetric matrix C (I - H, or the data block of the inverse) such that the residuals of
+the rows of group g, had g been left out of the fit, are
+
+.. math:: e_g = (C_{gg})^{-1} (C y)_g .
+
+One fit thus serves every fold. Any common factor of C cancels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastmm._check import integer
+from fastmm.solve._inputs import host
+
+__all__ = [
+    "Folds",
+    "check_weight",
+    "encode_groups",
+    "fold_shares",
+    "held_out_residuals",
+    "make_folds",
+    "predict_unweighted",
+]
+
+
+class Folds(NamedTuple):
+    """A partition of the rows into folds.
+
+    Parameters
+    ----------
+    codes : array of shape (n,), intp, on the host
+        Fold of each row, 0 to `n_folds` - 1.
+    n_folds : int
+        Number of folds.
+    batches : tuple of arrays of shape (folds, size), intp, on the host
+        Rows of the folds, those of equal size together, so that one batched solve
+        serves them all.
+    """
+
+    codes: np.ndarray[Any, Any]
+    n_folds: int
+    batches: tuple[np.ndarray[Any, Any], ...]
+
+
+def make_folds(n: int, groups: Any = None, cv: Any = None, y: Any = None) -> Folds:
+    """Partition `n` rows into folds that never split a group.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    groups : array of shape (n,), optional
+        Group of each row, of any dtype. Default: every row is a group.
+    cv : None, int, splitter or iterable of (train, test), optional
+        None leaves one group out at a time. An int k makes k folds of whole groups: the
+        groups, largest first (ties in order of appearance), go each to the fold with the
+        fewest rows so far (ties to the first). A scikit-learn splitter, or its splits,
+        must test each row once and train on all others.
+    y : array of shape (n,), optional
+        Labels, for splitters that stratify.
+
+    Returns
+    -------
+    Folds
+        The partition.
+
+    Raises
+    ------
+    ValueError
+        If `groups` has another length, an empty or missing name or only one group, if
+        there are fewer groups than folds, or if the splits of `cv` overlap, leave rows
+        out or split a group.
+    TypeError
+        If `cv` is of another type.
+
+    Examples
+    --------
+    >>> make_folds(5, groups=["b", "a", "b", "c", "a"]).codes
+    array([0, 1, 0, 2, 1])
+    >>> make_folds(5, groups=["b", "a", "b", "c", "a"], cv=2).codes
+    array([0, 1, 0, 0, 1])
+    """
+    codes = np.arange(n) if groups is None else encode_groups(groups, n)
+    count = int(codes.max()) + 1
+    if count < 2:
+        what = "samples" if groups is None else "groups"
+        raise ValueError(f"Cross-validation needs at least 2 {what}, got n_{what} = {count}.")
+    if cv is not None:
+        if not isinstance(cv, (str, bytes)) and (hasattr(cv, "split") or hasattr(cv, "__iter__")):
+            codes = _codes_of_splits(cv, n, y, groups, codes)
+        else:
+            codes = _balance(codes, count, integer(cv, "cv", minimum=2))[codes]
+        count = int(codes.max()) + 1
+    order = np.argsort(codes, kind="stable")
+    size = np.bincount(codes, minlength=count)
+    start = np.concatenate([[0], np.cumsum(size)[:-1]])
+    batches = tuple(order[start[size == m][:, None] + np.arange(m)] for m in np.unique(size))
+    return Folds(codes, count, batches)
+
+
+def held_out_residuals(
+    folds: Folds, blocks: Callable[[Any], Any], projected: Any, xp: Any = np
+) -> Any:
+    r"""Compute the residuals each row would have if its fold were left out of the fit.
+
+    .. math:: e_g = (C_{gg})^{-1} (C y)_g
+
+    Parameters
+    ----------
+    folds : Folds
+        The partition, with m rows in each of b folds of a batch.
+    blocks : callable
+        Maps a batch of rows (b, m) to the blocks C_gg (b, m, m); for m = 1 to (b, 1, 1).
+    projected : array of shape (n, targets), float64
+        C y.
+    xp : module, default numpy
+        Namespace of the arrays.
+
+    Returns
+    -------
+    array of shape (n, targets), float64
+        Held-out residuals in the row order of `projected`, and where it lives.
+
+    Notes
+    -----
+    Checked against explicit refits to 1e-10. A fold without which C is singular (alpha 0
+    and too few other rows) has no such residual: callers look for it first.
+
+    Examples
+    --------
+    The mean of the others, by leave one out: here C = I - 1/n.
+
+    >>> y = np.array([[1.0], [2.0], [6.0]])
+    >>> C = np.eye(3) - 1 / 3
+    >>> blocks = lambda rows: C[rows[:, :, None], rows[:, None, :]]
+    >>> (y - held_out_residuals(make_folds(3), blocks, C @ y)).ravel()
+    array([4. , 3.5, 1.5])
+    """
+    residual = xp.empty_like(projected)
+    for rows in folds.batches:
+        rows = xp.asarray(rows)
+        block, right = blocks(rows), projected[rows]
+        residual[rows] = right / block if rows.shape[1] == 1 else xp.linalg.solve(block, right)
+    return residual
+
+
+def predict_unweighted(
+    folds: Folds, rows: Any, smoother: Any, y: Any, residual: Any, xp: Any = np
+) -> Any:
+    """Predict rows of weight 0 by the fits that leave their folds out.
+
+    Such rows have no part in C. With L the smoother that maps y to their predictions, a
+    fit without g sees y - e on the rows of g, hence L (y - E_g e).
+
+    Parameters
+    ----------
+    folds : Folds
+        The partition of all n rows.
+    rows : array of shape (r,), intp, on the host
+        The rows of weight 0.
+    smoother : array of shape (r, n), float64
+        L, in the scale of `y`.
+    y, residual : arrays of shape (n, targets), float64
+        Targets, and the held-out residuals of the weighted rows (0 in the others).
+    xp : module, default numpy
+        Namespace of the arrays.
+
+    Returns
+    -------
+    array of shape (r, targets), float64
+        Held-out predictions.
+    """
+    same = xp.asarray(folds.codes[rows][:, None] == folds.codes[None, :])
+    return smoother @ y - xp.where(same, smoother, 0.0) @ residual
+
+
+def check_weight(folds: Folds, weight: np.ndarray[Any, Any] | None) -> None:
+    """Refuse weights that leave some fold nothing to train on."""
+    if weight is None:
+        return
+    if np.count_nonzero(np.bincount(folds.codes, weights=weight)) < 2:
+        raise ValueError(
+            "`sample_weight` must be positive in at least 2 folds, else nothing is left to "
+            "train on."
+        )
+
+
+def fold_shares(folds: Folds, weight: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
+    """Compute the share of each row in a mean over folds of means over rows.
+
+    Parameters
+    ----------
+    folds : Folds
+        The partition.
+    weight : array of shape (n,), optional
+        Weight of each row within its fold; a fold without weight does not count.
+
+    Returns
+    -------
+    array of shape (n,), float64
+        Shares, which sum to 1.
+
+    Examples
+    --------
+    >>> fold_shares(make_folds(3, ["a", "b", "b"]))
+    array([0.5 , 0.25, 0.25])
+    """
+    weight = np.ones(folds.codes.size) if weight is None else weight
+    total = np.bincount(folds.codes, weights=weight, minlength=folds.n_folds)
+    per_row = total[folds.codes]
+    share = np.divide(weight, per_row, out=np.zeros(per_row.size), where=per_row > 0)
+    mean: np.ndarray[Any, Any] = share / np.count_nonzero(total)
+    return mean
+
+
+def encode_groups(groups: Any, n: int) -> np.ndarray[Any, Any]:
+    """Return the number of the group of each row, in order of appearance.
+
+    Parameters
+    ----------
+    groups : array of shape (n,)
+        Group of each row, of any dtype.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    array of shape (n,), intp, on the host
+        Number of the group of each row, from 0.
+
+    Raises
+    ------
+    ValueError
+        If `groups` has another length, or a name is empty or missing.
+
+    Examples
+    --------
+    >>> encode_groups(["b", "a", "b"], 3)
+    array([0, 1, 0])
+    """
+    names = host(groups, "groups")
+    if names.shape != (n,):
+        raise ValueError(
+            f"`groups` must name the group of each of the {n} samples, got shape {names.shape}."
+        )
+    missing = _missing(names)
+    if missing.any():
+        raise ValueError(
+            f"`groups` must name a group for each sample, got {int(missing.sum())} empty or "
+            f"missing of {n}, the first at index {int(missing.argmax())}."
+        )
+    if names.dtype == object:
+        # By equality, since objects of mixed types cannot be sorted.
+        seen: dict[Any, int] = {}
+        return np.array([seen.setdefault(name, len(seen)) for name in names.tolist()], np.intp)
+    _, first, codes = np.unique(names, return_index=True, return_inverse=True)
+    rank = np.empty_like(first)
+    rank[np.argsort(first)] = np.arange(first.size)
+    ordered: np.ndarray[Any, Any] = rank[codes]
+    return ordered
+
+
+def _missing(names: np.ndarray[Any, Any]) -> Any:
+    if names.dtype.kind in "fcmM":
+        return np.isnan(names) if names.dtype.kind in "fc" else np.isnat(names)
+    if names.dtype.kind in "OUST":
+        return np.array([_is_missing(name) for name in names.tolist()], bool)
+    return np.zeros(names.shape, bool)
+
+
+def _is_missing(name: Any) -> bool:
+    if name is None or (isinstance(name, (str, bytes)) and not name.strip()):
+        return True
+    unequal = name != name  # NaN and NaT; pandas' NA answers with NA
+    return unequal is not False and not (isinstance(unequal, np.bool_) and not unequal)
+
+
+def _balance(codes: np.ndarray[Any, Any], count: int, k: int) -> np.ndarray[Any, Any]:
+    if k > count:
+        raise ValueError(f"`cv` must be at most the number of groups, {count}, got {k}.")
+    size = np.bincount(codes, minlength=count)
+    fold, filled = np.empty(count, np.intp), [(0, i) for i in range(k)]
+    for group in np.argsort(-size, kind="stable"):
+        rows, fold[group] = heappop(filled)
+        heappush(filled, (rows + int(size[group]), int(fold[group])))
+    return fold
+
+
+def _codes_of_splits(
+    cv: Any, n: int, y: Any, groups: Any, group_codes: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    if hasattr(cv, "split"):
+        # Some splitters warn of groups that they have no use for.
+        names = {} if groups is None else {"groups": host(groups, "groups")}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The groups parameter is ignored")
+            cv = list(cv.split(np.zeros((n, 1)), y, **names))
+    codes, tests = np.zeros(n, np.intp), np.zeros(n, np.intp)
+    for fold, (train, test) in enumerate(cv):
+        trained, tested = _times(train, n), _times(test, n)
+        if not (tested.any() and (trained + tested == 1).all()):
+            raise ValueError(
+                f"`cv` must train on all rows that it does not test; its split {fold} does not."
+            )
+        codes[tested == 1] = fold
+        tests += tested
+    if not (tests == 1).all():
+        raise ValueError(
+            f"`cv` must test each row once, got {int((tests != 1).sum())} of {n} rows otherwise."
+        )
+    if np.unique(np.stack([group_codes, codes]), axis=1).shape[1] > group_codes.max() + 1:
+        raise ValueError("`cv` splits a group: the same group would be trained on and tested.")
+    return codes
+
+
+def _times(rows: Any, n: int) -> Any:
+    rows = np.asarray(rows)
+    if rows.dtype == bool and rows.shape == (n,):
+        return rows.astype(np.intp)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (rows.size and rows.min() < 0):
+        raise ValueError("`cv` must give the rows of its splits as non-negative indices.")
+    if rows.size and rows.max() >= n:
+        raise ValueError(f"`cv` gives row {int(rows.max())}, but there are {n} samples.")
+    return np.bincount(rows, minlength=n)

@@ -1,0 +1,452 @@
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from scipy.linalg import LinAlgWarning
+from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    LeaveOneGroupOut,
+    PredefinedSplit,
+    cross_val_predict,
+)
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastmm import Ridge, RidgeCV
+from fastmm.solve import linear
+from fastmm.solve.grouped import make_folds
+from fastmm.solve.linear import solve_ridge
+
+ALPHAS = (1e-3, 0.1, 1.0, 50.0)
+SHAPES = [(45, 12), (24, 60)]
+
+
+def naive_ridge(X, y, alpha, fit_intercept=True, weight=None):
+    """Least squares on rows stacked over sqrt(alpha) I: the minimum norm for alpha 0."""
+    weight = np.ones(len(X)) if weight is None else weight
+    X, y, weight = X[weight > 0].astype(float), y[weight > 0], weight[weight > 0]
+    mean, centre = np.zeros(X.shape[1]), np.zeros(y.shape[1:])
+    if fit_intercept:
+        mean, centre = np.average(X, 0, weight), np.average(y, 0, weight)
+    root = np.sqrt(weight)[:, None]
+    stacked = np.vstack([root * (X - mean), np.sqrt(alpha) * np.eye(X.shape[1])])
+    targets = (root * (y - centre).reshape(len(y), -1)).reshape(y.shape)
+    targets = np.concatenate([targets, np.zeros((X.shape[1], *y.shape[1:]))])
+    coef = np.linalg.lstsq(stacked, targets, rcond=1e-12)[0]
+    return coef.T, centre - mean @ coef
+
+
+def naive_held_out(X, y, groups, alpha, fit_intercept=True, weight=None):
+    predictions = np.empty(y.shape)
+    for name in np.unique(groups):
+        test, train = groups == name, groups != name
+        part = None if weight is None else weight[train]
+        coef, intercept = naive_ridge(X[train], y[train], alpha, fit_intercept, part)
+        predictions[test] = X[test] @ coef.T + intercept
+    return predictions
+
+
+def cohort(n, d, targets=None, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d)) @ np.diag(rng.uniform(0.3, 3, d)) + rng.normal(size=d)
+    y = X @ rng.normal(size=(d, targets or 1)) + rng.normal(size=(n, targets or 1)) + 4
+    groups = np.array([f"p{g}" for g in rng.integers(0, n // 4, n)], dtype="U9")
+    groups[:3] = "big"
+    return X, y if targets else y[:, 0], groups
+
+
+def weights(kind, n):
+    rng = np.random.default_rng(9)
+    weight = rng.uniform(0.2, 3, n)
+    if kind == "zeros":
+        weight[rng.random(n) < 0.25] = 0
+    return None if kind == "none" else weight
+
+
+@pytest.mark.parametrize("weighting", ["none", "positive", "zeros"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_leaving_groups_out_equals_refits(xp_any, shape, fit_intercept, weighting):
+    X, y, groups = cohort(*shape, targets=2)
+    weight = weights(weighting, len(X))
+    there = None if weight is None else xp_any.asarray(weight)
+    for alpha in ALPHAS:
+        model = RidgeCV((alpha,), fit_intercept=fit_intercept)
+        model.fit(xp_any.asarray(X), xp_any.asarray(y), there, groups)
+        expected = naive_held_out(X, y, groups, alpha, fit_intercept, weight)
+        found = xp_any.asnumpy(model.cv_predictions_)
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+        coef, intercept = naive_ridge(X, y, alpha, fit_intercept, weight)
+        np.testing.assert_allclose(xp_any.asnumpy(model.coef_), coef, rtol=1e-9, atol=1e-10)
+        predictions = xp_any.asnumpy(model.predict(xp_any.asarray(X)))
+        np.testing.assert_allclose(predictions, X @ coef.T + intercept, atol=1e-10)
+        single = Ridge(alpha, fit_intercept=fit_intercept).fit(
+            xp_any.asarray(X), xp_any.asarray(y), there
+        )
+        np.testing.assert_allclose(xp_any.asnumpy(single.coef_), coef, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_search_equals_grid_search(shape):
+    X, y, groups = cohort(*shape)
+    search = GridSearchCV(
+        SklearnRidge(),
+        {"alpha": ALPHAS},
+        cv=LeaveOneGroupOut(),
+        scoring="neg_mean_squared_error",
+    ).fit(X, y, groups=groups)
+    model = RidgeCV(ALPHAS).fit(X, y, groups=groups)
+    assert len(set(np.unique(groups, return_counts=True)[1])) > 2
+    np.testing.assert_allclose(model.cv_scores_, search.cv_results_["mean_test_score"], rtol=1e-10)
+    assert model.alpha_ == search.best_params_["alpha"]
+    assert model.best_score_ == model.cv_scores_.max()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_leave_one_out_without_groups(shape):
+    X, y, _ = cohort(*shape)
+    model = RidgeCV((0.5,)).fit(X, y)
+    expected = naive_held_out(X, y, np.arange(len(X)), 0.5)
+    np.testing.assert_allclose(model.cv_predictions_, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("cv", [3, GroupKFold(3), "splits"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_folds_of_whole_groups(shape, cv):
+    X, y, groups = cohort(*shape)
+    if cv == "splits":
+        cv = list(GroupKFold(4).split(X, groups=groups))
+    model = RidgeCV((0.5,), cv=cv).fit(X, y, groups=groups)
+    codes = make_folds(len(X), groups, cv).codes
+    expected = cross_val_predict(SklearnRidge(0.5), X, y, cv=PredefinedSplit(codes))
+    np.testing.assert_allclose(model.cv_predictions_, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_ridge_with_groups_predicts_out_of_fold():
+    X, y, groups = cohort(40, 10)
+    model, plain = Ridge(2.0).fit(X, y, groups=groups), Ridge(2.0).fit(X, y)
+    np.testing.assert_allclose(model.cv_predictions_, naive_held_out(X, y, groups, 2.0))
+    np.testing.assert_allclose(model.coef_, plain.coef_, rtol=1e-10)
+    assert not hasattr(plain, "cv_predictions_")
+
+
+def test_integer_weights_are_repetitions():
+    X, y, groups = cohort(30, 8)
+    times = np.random.default_rng(3).integers(0, 4, 30)
+    weighted = RidgeCV(ALPHAS).fit(X, y, times, groups)
+    repeated = RidgeCV(ALPHAS).fit(X.repeat(times, 0), y.repeat(times), groups=groups.repeat(times))
+    np.testing.assert_allclose(weighted.cv_scores_, repeated.cv_scores_, rtol=1e-10)
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, rtol=1e-9)
+
+
+def test_scorings_over_all_held_out_predictions():
+    X, y, groups = cohort(60, 5)
+    sick = (y > np.median(y)).astype(float)
+    weight = weights("positive", 60)
+    model = RidgeCV(ALPHAS, scoring="roc_auc").fit(X, sick, weight, groups)
+    expected = [
+        roc_auc_score(sick, naive_held_out(X, sick, groups, a, weight=weight), sample_weight=weight)
+        for a in ALPHAS
+    ]
+    np.testing.assert_allclose(model.cv_scores_, expected, rtol=1e-12)
+    model = RidgeCV(ALPHAS, scoring="r2").fit(X, y, groups=groups)
+    expected = [r2_score(y, naive_held_out(X, y, groups, a)) for a in ALPHAS]
+    np.testing.assert_allclose(model.cv_scores_, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("case", ["duplicate", "constant", "wide", "rows"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_alpha_0_gives_the_minimum_norm(case, fit_intercept):
+    X, y, groups = cohort(*((12, 30) if case == "wide" else (40, 6)))
+    if case == "duplicate":
+        X = np.hstack([X, 3 * X[:, :2]])
+    elif case == "constant":
+        X = np.hstack([X, np.full((40, 1), 1234.5678), np.zeros((40, 1))])
+    elif case == "rows":
+        X, y, groups = X[:5].repeat(2, 0), y[:5].repeat(2), np.arange(10)
+    coef, intercept = naive_ridge(X, y, 0.0, fit_intercept)
+    for model in (Ridge(0.0), RidgeCV((0.0,)), RidgeCV((0.0, 1e-30))):
+        model.set_params(fit_intercept=fit_intercept)
+        with pytest.warns(LinAlgWarning, match=r"rank \d+ for \d+ features"):
+            model.fit(X, y, None, groups)
+        np.testing.assert_allclose(model.coef_, coef, atol=1e-9)
+        assert model.intercept_ == pytest.approx(intercept, abs=1e-8)
+        expected = naive_held_out(X, y, groups, 0.0, fit_intercept)
+        np.testing.assert_allclose(model.cv_predictions_, expected, atol=1e-7)
+    with pytest.warns(LinAlgWarning, match="rank"):
+        model = Ridge(0.0, fit_intercept=fit_intercept).fit(X, y)
+    np.testing.assert_allclose(model.coef_, coef, atol=1e-9)
+    assert model.solver_ == "svd"
+
+
+def test_alpha_0_with_full_rank_does_not_warn():
+    X, y, groups = cohort(50, 6)
+    coef, _ = naive_ridge(X, y, 0.0)
+    model = Ridge(0.0).fit(X, y, groups=groups)
+    np.testing.assert_allclose(model.coef_, coef, rtol=1e-10)
+    np.testing.assert_allclose(model.cv_predictions_, naive_held_out(X, y, groups, 0.0))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-13, 1e-9])
+def test_a_fold_that_alone_determines_a_direction_is_refitted(alpha):
+    X, y, groups = cohort(40, 6)
+    X[:, 5] = 0
+    X[groups == "big", 5] = [3.0, -1.0, 2.0]
+    model = Ridge(alpha).fit(X, y, groups=groups)
+    expected = naive_held_out(X, y, groups, alpha)
+    np.testing.assert_allclose(model.cv_predictions_, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(60, 20), (20, 60)])
+def test_ill_conditioned_designs_keep_their_digits(shape):
+    rng = np.random.default_rng(4)
+    n, d = shape
+    left, right = (np.linalg.qr(rng.normal(size=(m, 20)))[0] for m in shape)
+    X = left * np.logspace(0, -6, 20) @ right.T
+    y = X @ rng.normal(size=d) + 1e-3 * rng.normal(size=n)
+    coef, _ = naive_ridge(X, y, 1e-10)
+    for model in (Ridge(1e-10), RidgeCV((1e-10,))):
+        model.fit(X, y)
+        assert model.solver_ == "svd"
+        np.testing.assert_allclose(model.coef_, coef, atol=1e-8 * np.abs(coef).max())
+    expected = naive_held_out(X, y, np.arange(n), 1e-10)
+    np.testing.assert_allclose(model.cv_predictions_, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(200, 40), (60, 200)])
+def test_float32_with_a_large_mean(xp_any, shape):
+    rng = np.random.default_rng(5)
+    X = (rng.normal(size=shape) + 1e4).astype(np.float32)
+    y = X.astype(float) @ rng.normal(size=shape[1])
+    y = ((y - y.mean()) / y.std()).astype(np.float32)
+    wide = X.astype(np.float64)
+    U, s, Vt = np.linalg.svd(wide - wide.mean(0), full_matrices=False)
+    coef = Vt.T @ (s / (s**2 + 1.0) * (U.T @ (y - y.mean(dtype=float))))
+    expected = (wide - wide.mean(0)) @ coef + y.mean(dtype=float)
+    for model in (Ridge(), RidgeCV((1.0,))):
+        model.fit(xp_any.asarray(X), xp_any.asarray(y))
+        found = xp_any.asnumpy(model.predict(xp_any.asarray(X)))
+        assert found.dtype == np.float32
+        assert np.abs(found - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int8", "uint16", "int64", "?"])
+def test_dtypes(dtype):
+    rng = np.random.default_rng(6)
+    X, y = rng.integers(0, 100, (30, 5)).astype(dtype), rng.normal(size=30)
+    coef, intercept = naive_ridge(X.astype(float), y, 1.0)
+    found = Ridge().fit(X, y).predict(X)
+    assert found.dtype == (np.float64 if dtype in ("float64", "int64") else np.float32)
+    np.testing.assert_allclose(found, X.astype(float) @ coef + intercept, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layout", ["fortran", "strided", "negative", "readonly", "memmap", "swapped"]
+)
+def test_layouts(layout, tmp_path):
+    X, y, groups = cohort(30, 6)
+    expected = RidgeCV(ALPHAS).fit(X, y, groups=groups)
+    original = X.copy()
+    if layout == "fortran":
+        X = np.asfortranarray(X)
+    elif layout == "strided":
+        X = X.repeat(2, 0).repeat(3, 1)[::2, ::3]
+    elif layout == "negative":
+        X = X[::-1, ::-1].copy()[::-1, ::-1]
+    elif layout == "memmap":
+        np.save(tmp_path / "X.npy", X)
+        X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    elif layout == "swapped":
+        X = X.astype(X.dtype.newbyteorder())
+    else:
+        X.flags.writeable = y.flags.writeable = False
+    model = RidgeCV(ALPHAS).fit(X, y, groups=groups)
+    np.testing.assert_array_equal(X, original)
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-12)
+    np.testing.assert_allclose(model.cv_predictions_, expected.cv_predictions_, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("weighting", ["none", "zeros"])
+def test_work_in_pieces_gives_the_same(shape, weighting, monkeypatch):
+    X, y, groups = cohort(*shape, targets=2)
+    weight = weights(weighting, len(X))
+    whole = RidgeCV(ALPHAS).fit(X, y, weight, groups), Ridge(0.3).fit(X, y, weight)
+    expected = whole[1].predict(X)
+    monkeypatch.setattr(linear, "_PIECE", 100)
+    pieces = RidgeCV(ALPHAS).fit(X, y, weight, groups), Ridge(0.3).fit(X, y, weight)
+    for one, other in zip(whole, pieces, strict=True):
+        np.testing.assert_allclose(other.coef_, one.coef_, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(pieces[0].cv_predictions_, whole[0].cv_predictions_, rtol=1e-9)
+    np.testing.assert_allclose(pieces[1].predict(X), expected, rtol=1e-12)
+
+
+def test_shapes_and_solvers():
+    X, y, _ = cohort(30, 6)
+    model = Ridge().fit(X, y)
+    assert (model.coef_.shape, type(model.intercept_)) == ((6,), float)
+    assert model.solver_ == RidgeCV().fit(X, y).solver_ == "primal"
+    model = Ridge().fit(X, y[:, None])
+    assert (model.coef_.shape, model.intercept_.shape) == ((1, 6), (1,))
+    assert model.predict(X).shape == (30, 1)
+    model = RidgeCV().fit(X[:5], np.stack([y, -y], 1)[:5])
+    assert model.solver_ == "dual"
+    assert model.cv_predictions_.shape == (5, 2)
+    assert Ridge(fit_intercept=False).fit(X, y).intercept_ == 0.0
+    np.testing.assert_allclose(Ridge().fit(X[:1], y[:1]).predict(X), np.full(30, y[0]))
+
+
+def test_the_same_input_gives_the_same_bits():
+    X, y, groups = cohort(50, 20)
+    one, two = (RidgeCV(ALPHAS).fit(X, y, groups=groups) for _ in range(2))
+    assert one.coef_.tobytes() == two.coef_.tobytes()
+    assert one.cv_predictions_.tobytes() == two.cv_predictions_.tobytes()
+    assert pickle.loads(pickle.dumps(one)).predict(X).tobytes() == one.predict(X).tobytes()
+
+
+class Guest:
+    """An array of some other library, as DLPack shows it."""
+
+    def __init__(self, array):
+        self.array = np.asarray(array)
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+    def __array_namespace__(self):
+        return type("namespace", (), {"from_dlpack": staticmethod(Guest)})
+
+
+def test_guests_leave_as_what_they_came_as():
+    X, y, _ = cohort(30, 6)
+    model = RidgeCV().fit(Guest(X), Guest(y), groups=Guest(np.arange(30) // 3))
+    found = model.predict(Guest(X))
+    assert isinstance(found, Guest)
+    np.testing.assert_array_equal(found.array, model.predict(X))
+    expected = RidgeCV().fit(X, y, groups=np.arange(30) // 3)
+    np.testing.assert_array_equal(model.cv_predictions_, expected.cv_predictions_)
+
+
+def test_data_do_not_move_between_devices(xp_any):
+    X, y, _ = cohort(30, 6)
+    model = Ridge().fit(xp_any.asarray(X), xp_any.asarray(y))
+    if xp_any.name == "numpy":
+        assert isinstance(model.coef_, np.ndarray)
+        return
+    with pytest.raises(TypeError, match="lives on"):
+        model.predict(X)
+    with pytest.raises(TypeError, match="lives on"):
+        Ridge().fit(xp_any.asarray(X), y)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.zeros((0, 2)), r"0 sample\(s\)"),
+        (np.zeros((3, 0)), r"0 feature\(s\)"),
+        (np.zeros(3), "Expected 2D array"),
+        (np.zeros((3, 2), complex), "Complex data not supported"),
+        ([["a", "b"]] * 3, "could not convert|dtype='numeric'"),
+        ([[1, np.nan], [2, 3], [np.inf, 4]], r"2 of 6 values, the first at index \(0, 1\)"),
+        (np.ma.array(np.ones((3, 2))), "masked"),
+    ],
+)
+def test_bad_designs(xp_any, X, message):
+    if isinstance(X, np.ndarray) and not isinstance(X, np.ma.MaskedArray):
+        X = xp_any.asarray(X)
+    with pytest.raises((ValueError, TypeError), match=message):
+        Ridge().fit(X, xp_any.asarray(np.arange(3.0)) if not isinstance(X, list) else [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"y": [1.0, np.nan, 2.0]}, ValueError, "1 of 3 values, the first at index 1"),
+        ({"y": [1.0, 2.0]}, ValueError, r"inconsistent numbers of samples: \[3, 2\]"),
+        ({"y": None}, ValueError, "requires y to be passed"),
+        ({"y": np.zeros((3, 1, 1))}, ValueError, "`y`|dim 3"),
+        ({"sample_weight": [1.0, -1.0, 1.0]}, ValueError, "must not be negative, got 1"),
+        ({"sample_weight": [0.0, 0.0, 0.0]}, ValueError, "zero for every sample"),
+        ({"sample_weight": [1.0, 1.0]}, ValueError, r"of shape \(3,\)"),
+        ({"sample_weight": [1.0, np.inf, 1.0]}, ValueError, "`sample_weight` contains"),
+        ({"sample_weight": ["1", "1", "1"]}, ValueError, "must hold numbers"),
+        ({"sample_weight": [1.0, 0.0, 0.0], "groups": [1, 2, 3]}, ValueError, "at least 2 folds"),
+        ({"groups": [1, 1, 1]}, ValueError, "at least 2 groups"),
+        ({"groups": [1, 2]}, ValueError, "each of the 3 samples"),
+    ],
+)
+def test_bad_arguments(arguments, error, message):
+    given = {"y": [1.0, 2.0, 4.0], **arguments}
+    with pytest.raises(error, match=message):
+        Ridge().fit([[0.0], [1.0], [3.0]], **given)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (Ridge(-1.0), ValueError, "`alpha` must be a finite number of at least 0, got -1"),
+        (Ridge(np.nan), ValueError, "`alpha`"),
+        (Ridge("1"), TypeError, "`alpha`"),
+        (RidgeCV((1.0, -1.0)), ValueError, r"`alphas\[1\]`"),
+        (RidgeCV(()), ValueError, "`alphas` must hold at least one value"),
+        (RidgeCV(scoring="mse"), ValueError, '`scoring` must be one of "neg_mean'),
+        (RidgeCV(scoring="roc_auc"), ValueError, "two values"),
+        (RidgeCV(cv=4), ValueError, "at most the number of groups, 3"),
+    ],
+)
+def test_bad_parameters(model, error, message):
+    with pytest.raises(error, match=message):
+        model.fit([[0.0], [1.0], [3.0]], [1.0, 2.0, 4.0])
+
+
+def test_predict_with_other_features_or_values(xp_any):
+    X, y, _ = cohort(30, 3)
+    model = Ridge().fit(xp_any.asarray(X), xp_any.asarray(y))
+    with pytest.raises(ValueError, match="X has 2 features, but Ridge is expecting 3 features"):
+        model.predict(xp_any.asarray(X[:, :2]))
+    X[4, 1] = np.nan
+    with pytest.raises(ValueError, match=r"1 of 90 values, the first at index \(4, 1\)"):
+        model.predict(xp_any.asarray(X))
+
+
+def test_a_constant_column_of_any_size_gets_no_weight():
+    X, y, _ = cohort(40, 4)
+    for constant in (0.1, 1e10 / 3):
+        wide = np.hstack([X, np.full((40, 1), constant)])
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            model = Ridge(0.0).fit(wide, y)
+        assert abs(model.coef_[4] * constant) < 1e-8
+        np.testing.assert_allclose(model.coef_[:4], naive_ridge(X, y, 0.0)[0], rtol=1e-9)
+
+
+def test_solve_ridge_is_usable_alone(xp_any):
+    X, y, _ = cohort(30, 6)
+    found = solve_ridge(xp_any.asarray(X), xp_any.asarray(y), 2.0)
+    reference = SklearnRidge(2.0).fit(X, y)
+    np.testing.assert_allclose(xp_any.asnumpy(found.coef), reference.coef_, rtol=1e-10)
+    assert found.intercept == pytest.approx(reference.intercept_, rel=1e-10)
+    assert (found.solver, found.rank) == ("primal", 6)
+
+
+def test_numpy_data_import_no_cupy():
+    code = (
+        "import sys, fastmm; fastmm.RidgeCV().fit([[0.], [1.], [3.]], [1., 2., 3.]); "
+        "sys.exit('cupy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@parametrize_with_checks([Ridge(), RidgeCV()])
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
