@@ -70,10 +70,9 @@ def demo(
     watch = Stopwatch()
     folder = output / "cohort"
     with _progress() as task:
-        # The kernels of the job are not yet known to be compiled: progress shows early.
-        advance = task("make the synthetic cohort", patients)
         with watch("make the cohort (DICOM files)"):
-            file = make_cohort(folder, patients, seed, progress=lambda done, total: advance(1))
+            progress = task("make the synthetic cohort")
+            file = make_cohort(folder, patients, seed, progress=progress)
         study = train_job(
             file,
             output,

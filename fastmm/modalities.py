@@ -110,6 +110,20 @@ class ImageModality:
         one_of(self.pool, "pool", ("mean", "max", "stack"))
         integer(self.step, "step")
 
+    def describe(self) -> str:
+        """Say in words what happens to an image."""
+        steps = []
+        if self.window:
+            center, width = self.window
+            steps.append(f"window {center:g}/{width:g} {self.units or ''}".rstrip())
+        steps.append(f"{self.shape[0]} x {self.shape[1]} pixels")
+        if self.normalize:
+            steps.append(f"normalised by {self.normalize}")
+        if self.features == "patches":
+            height, width = self.patch_size
+            steps.append(f"mean and deviation of {height} x {width} patches, step {self.step}")
+        return ", ".join([*steps, f"slices: {self.pool}"])
+
     def extract(self, data: Sequence[Any]) -> Block:
         """Compute the features of examinations.
 

@@ -110,6 +110,13 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             raise ValueError(f"`X` must have one number of rows, got {counts}.")
         return blocks
 
+    def check_options(self) -> None:
+        """Refuse parameters that cannot be, before any data is read."""
+        one_of(self.fusion, "fusion", ("stack", "kernel"))
+        one_of(self.model, "model", ("ridge", "lssvm"))
+        if self.fusion == "kernel" and self.model == "ridge":
+            raise ValueError('`fusion="kernel"` needs `model="lssvm"`, got model="ridge".')
+
     def fit(
         self, X: Mapping[str, Any], y: Any, sample_weight: Any = None, groups: Any = None
     ) -> MultimodalClassifier:
@@ -131,10 +138,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         MultimodalClassifier
             Itself, fitted.
         """
-        one_of(self.fusion, "fusion", ("stack", "kernel"))
-        one_of(self.model, "model", ("ridge", "lssvm"))
-        if self.fusion == "kernel" and self.model == "ridge":
-            raise ValueError('`fusion="kernel"` needs `model="lssvm"`, got model="ridge".')
+        self.check_options()
         blocks, y = self.extract(X), np.asarray(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

@@ -87,6 +87,8 @@ def run_study(
         raise ValueError("`cohort` must have labels; name its `label` column.")
     watch = watch or Stopwatch()
     task = task or (lambda name: lambda done, total: None)
+    for kind in models:
+        _classifier(modalities, tuple(modalities), kind, fusion).check_options()
     blocks, pictures = _extract(cohort, modalities, watch, task)
     whole: dict[tuple[str, str], OutOfFold] = {}
     scores, curves = [], []
@@ -104,7 +106,7 @@ def run_study(
             label = "fused" if len(names) > 1 else names[0]
             score, curve = _score(y, held_out, groups)
             about_it = {"model": kind, "features": label}
-            scores.append({**about_it, **score, "parameter": ""})
+            scores.append({**about_it, **score})
             curves += [{**about_it, **part} for part in curve]
             whole[kind, label] = held_out
             progress(len(whole), total)
@@ -229,7 +231,7 @@ def _describe(
             row |= {
                 "kind": "image",
                 "features": int(block.values.shape[1]),
-                "detail": str(modalities[name]),
+                "detail": modalities[name].describe(),
             }
         rows.append(row)
     found, counts = np.unique(cohort.y, return_counts=True)
