@@ -1,0 +1,200 @@
+"""Kernel functions against scikit-learn and pairs compared one by one in float64."""
+
+from __future__ import annotations
+
+import naive
+import numpy as np
+import pytest
+from sklearn import metrics
+from sklearn.svm import SVC
+
+from fastmm import linear_kernel, rbf_kernel
+
+TOLERANCE = {"float32": 2e-6, "float64": 1e-13}
+
+
+def rows(count, width=6, dtype="float64", mean=0.0, seed=0):
+    return np.random.default_rng(seed).normal(mean, 1, (count, width)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rbf_equals_scikit_learn(dtype):
+    X, Y = rows(20, dtype=dtype), rows(13, dtype=dtype, seed=1)
+    for gamma in (0.01, 0.3, 5.0):
+        for other in (None, Y):
+            got = rbf_kernel(X, other, gamma=gamma)
+            wide = None if other is None else other.astype(np.float64)
+            expected = metrics.pairwise.rbf_kernel(X.astype(np.float64), wide, gamma=gamma)
+            assert got.dtype == dtype
+            np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_linear_equals_scikit_learn(dtype):
+    X, Y = rows(20, dtype=dtype), rows(13, dtype=dtype, seed=1)
+    for other in (None, Y):
+        got = linear_kernel(X, other)
+        assert got.dtype == dtype
+        np.testing.assert_allclose(
+            got, metrics.pairwise.linear_kernel(X, other), rtol=0, atol=10 * TOLERANCE[dtype]
+        )
+
+
+def test_a_large_mean_costs_float32_nothing():
+    X, Y = rows(30, 10, "float32", 1e4), rows(20, 10, "float32", 1e4, seed=1)
+    for other in (None, Y):
+        expected = naive.rbf(X, X if other is None else other, 0.1)
+        np.testing.assert_allclose(rbf_kernel(X, other, gamma=0.1), expected, rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("mean", [0.0, 1e4])
+@pytest.mark.parametrize("gamma", [1e-3, 1.0, 1e6])
+def test_the_diagonal_is_exactly_one(dtype, mean, gamma):
+    got = rbf_kernel(rows(200, 33, dtype, mean), gamma=gamma)
+    np.testing.assert_array_equal(got.diagonal(), 1)
+    np.testing.assert_array_equal(got, got.T)
+    assert got.min() >= 0
+    assert got.max() <= 1
+
+
+def test_scale_is_what_scikit_learn_means_by_it():
+    X = rows(25, 4, mean=3.0)
+    machine = SVC(gamma="scale").fit(X, np.arange(25) % 2)
+    np.testing.assert_allclose(
+        rbf_kernel(X), metrics.pairwise.rbf_kernel(X, gamma=machine._gamma), atol=1e-13
+    )
+    np.testing.assert_array_equal(rbf_kernel(X), rbf_kernel(X, gamma="scale"))
+
+
+def test_scale_of_a_constant_matrix_is_one():
+    np.testing.assert_array_equal(rbf_kernel(np.full((3, 2), 5.0)), 1)
+    np.testing.assert_allclose(rbf_kernel(np.full((1, 1), 5.0), [[6.0]]), np.exp(-1), rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("gamma", [1e-300, 1e-40, 1e30, 1e300])
+def test_extreme_widths_give_zero_or_one_and_no_nan(dtype, gamma):
+    X = rows(8, dtype=dtype)
+    expected = np.ones((8, 8)) if gamma < 1 else np.eye(8)
+    np.testing.assert_array_equal(rbf_kernel(X, gamma=gamma), expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "lowest", "ulp"), [("float32", -87.3, 2e-7), ("float64", -708.0, 5e-16)]
+)
+def test_the_exponential_over_its_whole_range(dtype, lowest, ulp):
+    # A Gram of zeros with |x|^2 = distance: rbf() is then exp(-distance) alone.
+    from fastmm.kernels.rbf import rbf
+
+    x = np.linspace(lowest, 0, 60_001).astype(dtype)
+    # and on both sides of where the power of 2 changes
+    edges = (-(np.arange(1, int(-lowest / np.log(2))) - 0.5) * np.log(2)).astype(dtype)
+    sides = [np.nextafter(edges, np.array(way, dtype)) for way in (-np.inf, 0)]
+    x = np.concatenate([x, edges, *sides])
+    gram = np.zeros((1, x.size), dtype)
+    rbf[dtype].run_cpu(1, gram, np.zeros(1, dtype), -x, np.ones(1, dtype))
+    expected = np.exp(x.astype(np.longdouble))
+    assert np.abs(gram[0] / expected - 1).max() <= ulp
+
+
+@pytest.mark.parametrize(("dtype", "normal"), [("float32", -87.33), ("float64", -708.39)])
+def test_the_exponential_underflows_to_zero(dtype, normal):
+    from fastmm.kernels.rbf import rbf
+
+    tiny = np.finfo(dtype).tiny
+    x = -np.concatenate([np.linspace(-normal, -normal * 1.3, 5001), np.logspace(3, 37, 100)])
+    x = x.astype(dtype)
+    gram = np.zeros((1, x.size), dtype)
+    rbf[dtype].run_cpu(1, gram, np.zeros(1, dtype), -x, np.ones(1, dtype))
+    # Denormals may become 0; whatever comes out is within the smallest normal number.
+    assert np.abs(gram[0] - np.exp(x.astype(np.longdouble))).max() <= tiny
+    assert np.all(gram[0][x < normal * 1.02] == 0)
+    assert np.all(np.diff(gram[0]) <= 0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_distance_below_zero_is_rounding_and_counts_as_zero(dtype):
+    from fastmm.kernels.rbf import rbf
+
+    # |x|^2 = |y|^2 = 1 and an inner product a little above 1.
+    gram = np.full((2, 2), 1 + 1e-5, dtype)
+    rbf[dtype].run_cpu(1, gram, *np.ones((2, 2), dtype), np.full(1, 1e6, dtype))
+    np.testing.assert_array_equal(gram, 1)
+
+
+def test_repeated_rows_are_alike():
+    X = rows(6, 40, "float32", 1e4)[np.arange(60) % 6]
+    got = rbf_kernel(X, gamma=0.05)
+    same = np.arange(60)[:, None] % 6 == np.arange(60) % 6
+    np.testing.assert_allclose(got[same], 1, rtol=0, atol=2e-6)
+    assert got.max() <= 1
+
+
+def test_large_matrices_take_the_parallel_build():
+    X, Y = rows(250, 20, "float32"), rows(260, 20, "float32", seed=1)
+    expected = metrics.pairwise.rbf_kernel(X.astype(float), Y.astype(float), gamma=0.05)
+    np.testing.assert_allclose(rbf_kernel(X, Y, gamma=0.05), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "bool", "float16", "int64"])
+def test_small_dtypes_are_promoted_before_arithmetic(dtype):
+    X = np.random.default_rng(4).integers(0, 120, (9, 4)).astype(dtype)
+    wide = X.astype(np.float64)
+    for kernel in (linear_kernel, lambda X: rbf_kernel(X, gamma=1e-3)):
+        assert kernel(X).dtype == (np.float64 if dtype == "int64" else np.float32)
+        np.testing.assert_allclose(kernel(X), kernel(wide), rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(linear_kernel(X), wide @ wide.T)
+
+
+def test_any_array_library(xp):
+    X, Y = rows(5, 3, "float32", 10.0), rows(4, 3, "float32", 10.0, seed=1)
+    for dtype in ("float32", "float64"):
+        left, right = xp.asarray(X.astype(dtype)), xp.asarray(Y.astype(dtype))
+        for got, other in ((rbf_kernel(left, right), Y), (rbf_kernel(left), X)):
+            host = xp.asnumpy(got)
+            assert host.dtype == dtype
+            expected = naive.rbf(X, other, 1 / (3 * X.astype(np.float64).var()))
+            np.testing.assert_allclose(host, expected, rtol=0, atol=2e-6)
+        np.testing.assert_array_equal(xp.asnumpy(rbf_kernel(left)).diagonal(), 1)
+        np.testing.assert_allclose(xp.asnumpy(linear_kernel(left, right)), X @ Y.T, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [linear_kernel, rbf_kernel])
+@pytest.mark.parametrize(
+    ("X", "Y", "error", "message"),
+    [
+        (None, None, TypeError, "`X` must be an array, got None"),
+        (np.ones(3), None, ValueError, r"`X` must have shape \(rows, features\).* got \(3,\)"),
+        (np.ones((0, 3)), None, ValueError, r"none of them 0, got \(0, 3\)"),
+        (np.eye(3), np.ones((2, 0)), ValueError, r"`Y` must .* got \(2, 0\)"),
+        (np.eye(3), np.eye(4), ValueError, "as many columns, got 3 and 4"),
+        (np.array([[np.nan, 1.0]]), None, ValueError, r"`X` contains .* 1 of 2 .* index \(0, 0\)"),
+        (np.eye(2), [[1.0, np.inf]], ValueError, r"`Y` contains .* 1 of 2 .* index \(0, 1\)"),
+        (np.eye(2) * 1j, None, ValueError, "Complex data not supported"),
+        ([["a"]], None, TypeError, "`X` must hold real numbers"),
+    ],
+)
+def test_wrong_arguments_are_named(kernel, X, Y, error, message):
+    with pytest.raises(error, match=message):
+        kernel(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("gamma", "error", "message"),
+    [
+        (0, ValueError, "`gamma` must be a finite number greater than 0, got 0"),
+        (-1, ValueError, "`gamma` must be"),
+        (np.nan, ValueError, "`gamma` must be"),
+        ("auto", ValueError, '`gamma` must be "scale" or a number greater than 0'),
+        (None, TypeError, "`gamma` must be"),
+    ],
+)
+def test_gamma_must_be_positive(gamma, error, message):
+    with pytest.raises(error, match=message):
+        rbf_kernel(np.eye(3), gamma=gamma)
+
+
+def test_distances_out_of_range_are_an_error_and_no_nan():
+    with pytest.raises(ValueError, match="distances overflow float32"):
+        rbf_kernel(np.eye(3, dtype=np.float32) * np.float32(1e25))
