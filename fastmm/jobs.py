@@ -54,8 +54,13 @@ def train_job(
         for name in images
     }
     modalities |= {name: TableModality() for name in sources}
-    settings = {"images": list(images), "tables": list(tables), "models": list(models)}
-    settings |= {"fusion": fusion, "pool": pool}
+    settings = {
+        "images": list(images),
+        "tables": list(tables),
+        "models": list(models),
+        "fusion": fusion,
+        "pool": pool,
+    }
     study = run_study(
         cohort,
         modalities,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -90,31 +91,13 @@ def run_study(
     for kind in models:
         _classifier(modalities, tuple(modalities), kind, fusion).check_options()
     blocks, pictures = _extract(cohort, modalities, watch, task)
-    whole: dict[tuple[str, str], OutOfFold] = {}
-    scores, curves = [], []
     sets = [(name,) for name in modalities] + ([tuple(modalities)] if len(modalities) > 1 else [])
-    progress, total = task("validate"), len(models) * len(sets)
-    for kind in models:
-        for names in sets:
-            rows = np.any([blocks[name].present for name in names], axis=0)
-            model = _classifier(modalities, names, kind, fusion)
-            own = {name: blocks[name].take(rows) for name in names}
-            y, groups = cohort.y[rows], cohort.groups[rows]
-            with watch(f"validate {kind}") as stage:
-                held_out = out_of_fold(model, own, y, groups)
-                stage.fits += held_out.folds
-            label = "fused" if len(names) > 1 else names[0]
-            score, curve = _score(y, held_out, groups)
-            about_it = {"model": kind, "features": label}
-            scores.append({**about_it, **score})
-            curves += [{**about_it, **part} for part in curve]
-            whole[kind, label] = held_out
-            progress(len(whole), total)
-    chosen = {"model": models[0], "features": "fused" if len(modalities) > 1 else sets[0][0]}
+    scores, curves, whole = _validate(cohort, modalities, blocks, models, sets, fusion, watch, task)
     final = _classifier(modalities, tuple(modalities), models[0], fusion)
     with watch("fit the final model") as stage:
         final.fit(blocks, cohort.y, groups=cohort.groups)
         stage.fits += 1
+    chosen = {"model": models[0], "features": _label(sets[-1])}
     held_out = whole[chosen["model"], chosen["features"]]
     results = {
         **about,
@@ -160,6 +143,41 @@ def _extract(
             stage.images += sum(len(s) for s in slices if s is not None)
         pictures[name] = _shown([s[len(s) // 2] for s in slices if s is not None][:8])
     return blocks, pictures
+
+
+def _validate(
+    cohort: Cohort,
+    modalities: Mapping[str, Any],
+    blocks: Mapping[str, Block],
+    models: Sequence[str],
+    sets: Sequence[tuple[str, ...]],
+    fusion: str,
+    watch: Stopwatch,
+    task: Task,
+) -> tuple[list[Any], list[Any], dict[tuple[str, str], OutOfFold]]:
+    """Score every model on every set of modalities, over the rows that have one of them."""
+    scores: list[Any] = []
+    curves: list[Any] = []
+    whole: dict[tuple[str, str], OutOfFold] = {}
+    progress, total = task("validate"), len(models) * len(sets)
+    for kind, names in product(models, sets):
+        rows = np.any([blocks[name].present for name in names], axis=0)
+        y, groups = np.asarray(cohort.y)[rows], cohort.groups[rows]
+        own = {name: blocks[name].take(rows) for name in names}
+        with watch(f"validate {kind}") as stage:
+            held_out = out_of_fold(_classifier(modalities, names, kind, fusion), own, y, groups)
+            stage.fits += held_out.folds
+        score, curve = _score(y, held_out, groups)
+        about = {"model": kind, "features": _label(names)}
+        scores.append({**about, **score})
+        curves += [{**about, **part} for part in curve]
+        whole[kind, _label(names)] = held_out
+        progress(len(whole), total)
+    return scores, curves, whole
+
+
+def _label(names: Sequence[str]) -> str:
+    return "fused" if len(names) > 1 else names[0]
 
 
 def _shown(images: list[Any]) -> Any:
@@ -234,7 +252,7 @@ def _describe(
                 "detail": modalities[name].describe(),
             }
         rows.append(row)
-    found, counts = np.unique(cohort.y, return_counts=True)
+    found, counts = np.unique(np.asarray(cohort.y), return_counts=True)
     return {
         "rows": cohort.count,
         "patients": cohort.patients,
