@@ -46,7 +46,10 @@ class Space:
 
     def asarray(self, array: np.ndarray[Any, Any]) -> Any:
         """Bring a small host array (a table, a parameter) here."""
-        return self.xp.asarray(array) if self.kind == "cuda" else array
+        if self.kind != "cuda":
+            return array
+        with self.xp.cuda.Device(self.device):
+            return self.xp.asarray(array)
 
     def to_host(self, array: Any) -> np.ndarray[Any, Any]:
         """Copy an array that lives here to the host; on the host, return it."""

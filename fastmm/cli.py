@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 try:
     import typer
-    from rich.console import Console
 except ImportError:
-    raise ImportError('The command needs typer and rich: pip install "fastmm[app]".') from None
+    raise ImportError('The command needs typer: pip install "fastmm[app]".') from None
 
-if TYPE_CHECKING:
-    from fastmm.study import Task
+from fastmm import __version__
 
 __all__ = ["main"]
 
@@ -29,7 +25,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help=f"Multimodal learning on medical images, on the GPU and on the CPU. {NOTICE}",
 )
-console = Console(stderr=True)
 
 Output = Annotated[
     Path,
@@ -47,13 +42,29 @@ def main() -> NoReturn:
     try:
         app()
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        # FastmmError is a ValueError. A message may hold brackets, which are no markup.
-        console.print(f"fastmm: {error}", style="red", markup=False, highlight=False)
+        # FastmmError is a ValueError
+        typer.secho(f"fastmm: {error}", fg="red", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        console.print("fastmm: interrupted; nothing half-written is left.", style="red")
+        typer.secho("fastmm: interrupted; nothing half-written is left.", fg="red", err=True)
         sys.exit(130)
     sys.exit(0)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print it."),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 @app.command()
@@ -62,14 +73,15 @@ def demo(
     patients: Annotated[int, typer.Option(help="How many synthetic patients to make.")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of the synthetic cohort.")] = 0,
 ) -> None:
-    """Make a synthetic cohort and run the whole job on it, from DICOM files to a report."""
+    """Run the whole job on a synthetic cohort."""
+    from fastmm.console import progress_bars, show_study
     from fastmm.datasets import make_cohort
     from fastmm.jobs import train_job
     from fastmm.stopwatch import Stopwatch
 
     watch = Stopwatch()
     folder = output / "cohort"
-    with _progress() as task:
+    with progress_bars() as task:
         with watch("make the cohort (DICOM files)"):
             progress = task("make the synthetic cohort")
             file = make_cohort(folder, patients, seed, progress=progress)
@@ -88,12 +100,13 @@ def demo(
             synthetic=True,
             command=_typed(),
         )
-    _show(study.results, output)
+    show_study(study.results, output)
+    typer.echo(NOTICE)
 
 
 @app.command()
 def train(
-    cohort: Annotated[Path, typer.Argument(help="CSV file, one row an examination.")],
+    cohort: Annotated[Path, typer.Argument(metavar="COHORT.csv", help="One row an examination.")],
     label: Annotated[str, typer.Option(help="Column with the class of each row.")],
     group: Annotated[
         str | None,
@@ -125,10 +138,11 @@ def train(
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
 ) -> None:
-    """Train and validate a model on a cohort, leaving whole patients out."""
+    """Train and validate a model on a cohort."""
+    from fastmm.console import progress_bars, show_study
     from fastmm.jobs import train_job
 
-    with _progress() as task:
+    with progress_bars() as task:
         study = train_job(
             cohort,
             output,
@@ -145,60 +159,51 @@ def train(
             title=cohort.stem if cohort.stem != "cohort" else cohort.resolve().parent.name,
             command=_typed(),
         )
-    _show(study.results, output)
+    show_study(study.results, output)
+    typer.echo(NOTICE)
 
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="File model.fastmm of a training run.")],
-    cohort: Annotated[Path, typer.Argument(help="CSV file with the columns of the training.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="File model.fastmm of a training.")
+    ],
+    cohort: Annotated[
+        Path, typer.Argument(metavar="COHORT.csv", help="With the columns of the training.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write.")] = Path(
         "predictions.csv"
     ),
     ids: Ids = False,
 ) -> None:
     """Apply a trained model to new examinations."""
+    from fastmm.console import progress_bars
     from fastmm.jobs import predict_job
 
-    with _progress() as task:
+    with progress_bars() as task:
         count = predict_job(model, cohort, output, ids=ids, task=task)
-    console.print(f"{count} predictions in {output}. {NOTICE}", highlight=False)
+    typer.echo(f"{count} predictions in {output}. {NOTICE}")
 
 
 @app.command()
 def info() -> None:
     """Print versions and devices, and what would run where."""
-    from rich.table import Table
-
     from fastmm._space import _cuda_fault
+    from fastmm.console import show_facts
     from fastmm.environment import environment
     from fastmm.kernels._cache import cache_folder
 
-    table = Table(show_header=False, box=None)
-    for name, value in environment().items():
-        table.add_row(name, str(value))
     fault = _cuda_fault()
-    table.add_row("NumPy arrays", "run on the CPU")
-    table.add_row("CuPy arrays", "run on their GPU" if fault is None else f"not here: {fault}")
-    table.add_row('device="auto"', "cuda" if fault is None else "cpu")
-    table.add_row("compiled kernels", str(cache_folder() or "not kept, no folder is writable"))
-    Console().print(table)
-    console.print(NOTICE)
-
-
-@contextmanager
-def _progress() -> Iterator[Task]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeElapsedColumn as Elapsed
-
-    columns = (TextColumn("{task.description:26}"), BarColumn(), MofNCompleteColumn(), Elapsed())
-    with Progress(*columns, console=console) as progress:
-
-        def task(name: str) -> Callable[[int, int], object]:
-            number = progress.add_task(name, total=None)
-            return lambda done, total: progress.update(number, completed=done, total=total)
-
-        yield task
+    show_facts(
+        {
+            **environment(),
+            "NumPy arrays": "run on the CPU",
+            "CuPy arrays": "run on their GPU" if fault is None else f"not here: {fault}",
+            'device="auto"': "cpu" if fault else "cuda",
+            "compiled kernels": cache_folder() or "not kept, no folder is writable",
+        }
+    )
+    typer.echo(NOTICE)
 
 
 def _windows(texts: list[str]) -> dict[str, tuple[float, float]]:
@@ -217,36 +222,3 @@ def _windows(texts: list[str]) -> dict[str, tuple[float, float]]:
 
 def _typed() -> str:
     return shlex.join(["fastmm", *sys.argv[1:]])
-
-
-def _show(results: dict[str, Any], output: Path) -> None:
-    from rich.table import Table
-
-    scheme = results["validation"]["scheme"]
-    table = Table(title=f"AUC, {scheme} (95 % interval over patients)", title_justify="left")
-    for column in ("model", "features", "AUC", "interval", "balanced accuracy", "patients"):
-        table.add_column(column, justify="left" if column in ("model", "features") else "right")
-    for score in results["scores"]:
-        table.add_row(
-            score["model"],
-            score["features"],
-            f"{score['auc']:.3f}",
-            f"{score['auc_low']:.3f} to {score['auc_high']:.3f}",
-            f"{score['balanced_accuracy']:.3f}",
-            str(score["patients"]),
-        )
-    out = Console()
-    out.print(table)
-    table = Table(title="Stages", title_justify="left")
-    for column in ("stage", "seconds", "images/s", "MB/s", "fits"):
-        table.add_column(column, justify="left" if column == "stage" else "right")
-    for stage in results["stages"]:
-        table.add_row(
-            stage["stage"],
-            f"{stage['seconds']:.2f}",
-            *(f"{stage[k]:.0f}" if k in stage else "" for k in ("images_per_s", "mb_per_s")),
-            str(stage.get("fits", "")),
-        )
-    out.print(table)
-    out.print(f"Report: {output / 'report.html'}", highlight=False)
-    out.print(NOTICE)
