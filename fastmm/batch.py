@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastmm import _check
-from fastmm._interp import Rescale, resize_linear
-from fastmm._space import Space, space_for
-from fastmm.read.dicom import Slice
-from fastmm.read.rows import READERS, Plan, Report, plan_rows, read_ahead, read_filled
+from fastmm.batch_filling import fill_rows
+from fastmm.batch_options import (
+    BatchOptions,
+    Paths,
+    Progress,
+    check_options,
+    check_paths,
+    show_progress,
+)
+from fastmm.read.rows import READERS, Report, plan_rows
 
 __all__ = ["ImageRows", "load_images", "load_rows"]
-
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-
-# Raw pixels that wait for one kernel call, which takes one copy of them.
-_CHUNK_BYTES = 128 << 20
-# What the kernel reads as it is; other integers are rare and rescaled on the host.
-_NATIVE = {"uint8", "int16", "uint16"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +71,7 @@ def load_images(
     device: str = "auto",
     on_error: str = "raise",
     report: Report | None = None,
-    progress: bool | Callable[[int, int], object] = False,
+    progress: bool | Progress = False,
 ) -> Any:
     """Load images from files and folders into one array of one shape.
 
@@ -150,8 +144,7 @@ def load_images(
     >>> load_images([path, path], (32, 32), window=(40, 400), device="cpu").shape
     (2, 32, 32)
     """
-    return _load(
-        paths,
+    options = check_options(
         shape,
         window=window,
         interpolation=interpolation,
@@ -161,8 +154,8 @@ def load_images(
         device=device,
         on_error=on_error,
         report=report,
-        progress=progress,
-    ).array
+    )
+    return _load(paths, options, progress).array
 
 
 def load_rows(
@@ -177,7 +170,7 @@ def load_rows(
     device: str = "auto",
     on_error: str = "raise",
     report: Report | None = None,
-    progress: bool | Callable[[int, int], object] = False,
+    progress: bool | Progress = False,
 ) -> ImageRows:
     """Load images as `load_images` does, and tell which rows belong to which path.
 
@@ -204,8 +197,7 @@ report, progress
     >>> rows.counts, rows.n_bytes
     ((1,), 8192)
     """
-    return _load(
-        paths,
+    options = check_options(
         shape,
         window=window,
         interpolation=interpolation,
@@ -215,179 +207,17 @@ report, progress
         device=device,
         on_error=on_error,
         report=report,
-        progress=progress,
     )
+    return _load(paths, options, progress)
 
 
-def _load(
-    paths: Paths,
-    shape: Sequence[int],
-    *,
-    window: tuple[float, float] | None,
-    interpolation: str,
-    antialias: bool,
-    normalize: str | None,
-    channel: int | None,
-    device: str,
-    on_error: str,
-    report: Report | None,
-    progress: bool | Callable[[int, int], object],
-) -> ImageRows:
-    height, width = _check.sizes(shape, "shape", lengths=(2,))
-    finish = _Finish(_window(window), _normalizer(normalize))
-    if interpolation != "linear" or antialias:
-        raise ValueError(
-            '`interpolation` must be "linear" with `antialias=False`, got '
-            f"{interpolation!r} with {antialias!r}."
-        )
-    if channel is not None and _check.integer(channel, "channel", minimum=0) > 2:
-        raise ValueError(f"`channel` must be 0, 1 or 2, got {channel}.")
-    _check.one_of(on_error, "on_error", ("raise", "skip"))
-    space = space_for(device)
-    faults: Report | None = None if on_error == "raise" else [] if report is None else report
-    with _progress(progress) as tick, ThreadPoolExecutor(READERS) as pool:
-        plan = plan_rows(_paths(paths), pool, faults)
-        out = space.xp.full((plan.n_rows, height, width), np.nan, np.float32)
+def _load(paths: Paths, options: BatchOptions, progress: bool | Progress) -> ImageRows:
+    with show_progress(progress) as tick, ThreadPoolExecutor(READERS) as pool:
+        plan = plan_rows(check_paths(paths), pool, options.faults)
+        out = options.space.xp.full((plan.n_rows, *options.shape), np.nan, np.float32)
         tick(0, plan.n_rows)
-        n_bytes = _fill(space, out, plan, finish, pool, channel, faults, tick)
+        n_bytes = fill_rows(out, plan, options, pool, tick)
     for note, count in plan.notes.items():
         files = f" ({count} files)" if count > 1 else ""
         warnings.warn(f"{note}{files}.", UserWarning, stacklevel=3)
     return ImageRows(out, tuple(plan.counts), tuple(plan.units), n_bytes)
-
-
-@dataclass(frozen=True)
-class _Finish:
-    window: tuple[float, float] | None
-    normalize: Callable[[Any], Any] | None
-
-
-def _fill(
-    space: Space,
-    out: Any,
-    plan: Plan,
-    finish: _Finish,
-    pool: ThreadPoolExecutor,
-    channel: int | None,
-    faults: Report | None,
-    tick: Callable[[int, int], object],
-) -> int:
-    waiting: dict[tuple[Any, ...], list[tuple[int, Slice]]] = {}
-    held = n_bytes = done = 0
-    results = read_ahead(pool, read_filled, [(job.header, channel) for job in plan.jobs])
-    for job, (error, part) in zip(plan.jobs, results, strict=True):
-        done += job.header.layout.frames
-        if part is None:
-            if faults is None:
-                raise error
-            for frame in range(job.header.layout.frames):
-                faults.append((job.header.path, job.first + frame, error))
-        else:
-            stored = part.stored
-            n_bytes += part.n_bytes
-            waiting.setdefault((stored.shape[1:], stored.dtype.str), []).append((job.row, part))
-            held += stored.nbytes
-        if held >= _CHUNK_BYTES or job is plan.jobs[-1]:
-            for batch in waiting.values():
-                _resize_batch(space, out, batch, finish)
-            waiting, held = {}, 0
-        tick(done, plan.n_rows)
-    return n_bytes
-
-
-def _resize_batch(
-    space: Space, out: Any, batch: Sequence[tuple[int, Slice]], finish: _Finish
-) -> None:
-    """Resize images of one shape and dtype with one kernel call."""
-    rows = np.concatenate([np.arange(row, row + len(part.stored)) for row, part in batch])
-    slope = np.concatenate([part.header.slope for _, part in batch])
-    intercept = np.concatenate([part.header.intercept for _, part in batch])
-    if batch[0][1].stored.dtype.name in _NATIVE:
-        images = _joined([part.stored for _, part in batch])
-    else:
-        images = _joined([part.values() for _, part in batch])
-        slope, intercept = np.ones_like(slope), np.zeros_like(intercept)
-    low, high = -np.inf, np.inf
-    if finish.window is not None:
-        center, width = finish.window
-        slope, intercept = slope / width, (intercept - (center - width / 2)) / width
-        low, high = 0.0, 1.0
-    # Rows mostly follow each other, and are then written in place.
-    together = bool((np.diff(rows) == 1).all())
-    target = (
-        out[int(rows[0]) : int(rows[-1]) + 1]
-        if together
-        else space.xp.empty((len(rows), *out.shape[1:]), np.float32)
-    )
-    resize_linear(
-        space,
-        space.asarray(images)[:, None],
-        target[:, None],
-        Rescale(slope, intercept, low, high),  # type: ignore[arg-type]
-    )
-    if finish.normalize is not None:
-        target[...] = finish.normalize(target)
-    if not together:
-        out[space.asarray(rows)] = target
-
-
-def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _paths(paths: Paths) -> list[Path]:
-    if isinstance(paths, (str, os.PathLike)):
-        return [Path(paths)]
-    if not isinstance(paths, Iterable):
-        raise TypeError(f"`paths` must be a path or a list of paths, got {paths!r}.")
-    found = list(paths)
-    for path in found:
-        if not isinstance(path, (str, os.PathLike)):
-            raise TypeError(f"`paths` must hold paths, got {path!r}.")
-    return [Path(path) for path in found]
-
-
-def _window(window: tuple[float, float] | None) -> tuple[float, float] | None:
-    if window is None:
-        return None
-    try:
-        center, width = window
-    except (TypeError, ValueError):
-        raise TypeError(f"`window` must be (center, width), got {window!r}.") from None
-    return (
-        _check.number(center, "window center"),
-        _check.number(width, "window width", minimum=1),
-    )
-
-
-def _normalizer(method: str | None) -> Callable[[Any], Any] | None:
-    if method is None:
-        return None
-    if not isinstance(method, str):
-        raise TypeError(f"`normalize` must be the name of a method or None, got {method!r}.")
-    from fastmm.image.intensity import normalize
-
-    return lambda images: normalize(images, method)
-
-
-@contextmanager
-def _progress(
-    progress: bool | Callable[[int, int], object],
-) -> Iterator[Callable[[int, int], object]]:
-    if callable(progress):
-        yield progress
-        return
-    if not progress:
-        yield lambda done, total: None
-        return
-    try:
-        from rich.progress import Progress
-    except ImportError:
-        raise ImportError(
-            '`progress=True` needs rich: pip install "fastmm[app]", or give a function '
-            "progress(done, total)."
-        ) from None
-    bar: AbstractContextManager[Any] = Progress(transient=True)
-    with bar as shown:
-        task = shown.add_task("Loading images", total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from dicom_files import SERIES, image, write, write_series
 
-from conftest import gpu_fault
-from fastmm import batch
+from fastmm import batch_filling
 from fastmm.batch import load_images, load_rows
 from fastmm.errors import DicomError, FastmmError, GeometryError
+from fastmm.read.rows import series_units
 from fastmm.read.volume import read_volume
 
 
@@ -83,10 +83,39 @@ def test_chunks_change_nothing(tmp_path, monkeypatch):
     write(tmp_path / "c.dcm", frames, NumberOfFrames=4)
     paths = [tmp_path / name for name in ("a", "c.dcm", "b")]
     whole = load_images(paths, (5, 5), device="cpu")
-    monkeypatch.setattr(batch, "_CHUNK_BYTES", 100)
+    monkeypatch.setattr(batch_filling, "_CHUNK_BYTES", 100)
     np.testing.assert_array_equal(load_images(paths, (5, 5), device="cpu"), whole)
     assert whole.shape == (16, 5, 5)
     _close(whole[10], _expected(frames[1], (5, 5)))
+
+
+def test_units_are_those_of_each_path_in_order(tmp_path):
+    write_series(tmp_path / "mr", 2, Modality="MR")
+    write_series(tmp_path / "ct", 3)
+    paths = [tmp_path / "mr", tmp_path / "ct", *sorted((tmp_path / "mr").iterdir())]
+    expected = ("a.u.", "HU", "a.u.", "a.u.")
+    assert tuple(series_units(path) for path in paths) == expected
+    assert load_rows(paths, (4, 4), device="cpu").units == expected
+    assert load_rows(paths, (4, 4), window=(0, 1), device="cpu").units == expected
+
+
+def test_units_of_what_cannot_be_read(tmp_path):
+    write_series(tmp_path / "ct", 2)
+    bad = write(tmp_path / "bad.dcm", RescaleSlope=0)
+    paths = [bad, tmp_path / "none", tmp_path / "ct"]
+    rows = load_rows(paths, (4, 4), device="cpu", on_error="skip")
+    assert rows.units == ("", "", "HU")
+    (tmp_path / "ct" / "cut.dcm").write_bytes((tmp_path / "bad.dcm").read_bytes())
+    assert load_rows(tmp_path / "ct", (4, 4), device="cpu", on_error="skip").units == ("HU",)
+    (tmp_path / "empty").mkdir()
+    for path, error in [
+        (bad, DicomError),
+        (tmp_path / "ct", DicomError),
+        (tmp_path / "empty", DicomError),
+        (tmp_path / "none", FileNotFoundError),
+    ]:
+        with pytest.raises(error):
+            series_units(path)
 
 
 def test_mixed_shapes_and_types_keep_their_rows(tmp_path):
@@ -253,20 +282,15 @@ def test_arguments(arguments, error, what):
 
 
 @pytest.mark.gpu
-def test_the_gpu_agrees(tmp_path):
-    fault = gpu_fault()
-    if fault is not None:
-        pytest.skip(f"no usable GPU: {fault}")
-    import cupy
-
+@pytest.mark.parametrize("xp_any", ["cupy"], indirect=True)
+def test_the_gpu_agrees(tmp_path, xp_any):
     write_series(tmp_path / "a", 5)
     frames = np.stack([image(z, (30, 20)).astype(np.uint16) for z in range(4)])
     write(tmp_path / "c.dcm", frames, NumberOfFrames=4)
     paths = [tmp_path / "a", tmp_path / "c.dcm", tmp_path / "a"]
     for window in (None, (40, 400)):
         there = load_rows(paths, (16, 12), window=window, device="cuda")
-        assert isinstance(there.array, cupy.ndarray)
         assert there.counts == (5, 4, 5)
         here = load_images(paths, (16, 12), window=window, device="cpu")
         atol = 1e-6 * np.abs(here).max()
-        np.testing.assert_allclose(cupy.asnumpy(there.array), here, rtol=0, atol=atol)
+        np.testing.assert_allclose(xp_any.asnumpy(there.array), here, rtol=0, atol=atol)

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmm import figures
+from fastmm.report.figures import draw_distributions, draw_scores
+from fastmm.report.theme import THEME, assign_colors
 from fastmm.reporting import write_report
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -432,16 +433,16 @@ def test_score_groups_are_the_histogram(tmp_path: Path) -> None:
     "group", [np.zeros(1), np.full(5, 1e16), np.array([1e-300, 0.0]), np.array([-1e300, 1e300])]
 )
 def test_histogram_of_awkward_scores(group: np.ndarray) -> None:
-    svg = figures.draw_distributions({"a": group, "b": np.empty(0)}, xlabel="score (no unit)")
+    svg = draw_distributions({"a": group, "b": np.empty(0)}, xlabel="score (no unit)")
     ET.fromstring(svg)
 
 
 def test_forest_plot_places_points_by_value() -> None:
     rows = [{"model": "m", "features": f, "auc": a} for f, a in (("a", 0.6), ("b", 0.8))]
-    svg = figures.draw_scores(rows, colors=figures.assign_colors("ab"))
+    svg = draw_scores(rows, colors=assign_colors("ab"))
     root = ET.fromstring(svg)
     words = {t.text: float(t.get("x", "nan")) for t in root.iter("text")}
-    hues = [figures.THEME[h][0] for h in figures.assign_colors("ab").values()]
+    hues = [THEME[h][0] for h in assign_colors("ab").values()]
     marks = [u for u in root.iter("use") if any(h in u.get("style", "") for h in hues)]
     places = sorted(float(u.get("x", "nan")) for u in marks)
     np.testing.assert_allclose(places, [words["0.6"], words["0.8"]], atol=1e-3)
@@ -464,13 +465,13 @@ def luminance(color: str) -> float:
 
 @pytest.mark.parametrize("shade", [0, 1], ids=["light", "dark"])
 def test_contrast_meets_wcag(shade: int) -> None:
-    assert len({shades[0] for shades in figures.THEME.values()}) == len(figures.THEME)
-    for name, shades in figures.THEME.items():
+    assert len({shades[0] for shades in THEME.values()}) == len(THEME)
+    for name, shades in THEME.items():
         if name in {"paper", "panel", "line"}:
             continue
         drawn = name.startswith("series") and name != "series-1"
         for ground in ("paper",) if name.startswith("series") else ("paper", "panel"):
-            both = sorted((luminance(shades[shade]), luminance(figures.THEME[ground][shade])))
+            both = sorted((luminance(shades[shade]), luminance(THEME[ground][shade])))
             ratio = (both[1] + 0.05) / (both[0] + 0.05)
             assert ratio >= (3.0 if drawn else 4.5), (name, ground, ratio)
 
@@ -481,21 +482,19 @@ def test_drawing_leaves_matplotlib_as_it_was() -> None:
     with matplotlib.rc_context({"font.size": 31.0, "text.usetex": True, "axes.facecolor": "red"}):
         before = dict(matplotlib.rcParams)
         rows = [{"model": "m", "features": "f", "auc": 0.7}]
-        svg = figures.draw_scores(rows, colors={"f": "series-2"})
+        svg = draw_scores(rows, colors={"f": "series-2"})
         assert dict(matplotlib.rcParams) == before
-    assert svg == figures.draw_scores(rows, colors={"f": "series-2"})
+    assert svg == draw_scores(rows, colors={"f": "series-2"})
 
 
 def test_threads_draw_the_same_and_restore_the_style() -> None:
     import matplotlib
 
     rows = [{"model": "m", "features": "f", "auc": 0.7}]
-    expected = figures.draw_scores(rows, colors={"f": "series-2"})
+    expected = draw_scores(rows, colors={"f": "series-2"})
     before, drawn = dict(matplotlib.rcParams), []
     threads = [
-        threading.Thread(
-            target=lambda: drawn.append(figures.draw_scores(rows, colors={"f": "series-2"}))
-        )
+        threading.Thread(target=lambda: drawn.append(draw_scores(rows, colors={"f": "series-2"})))
         for _ in range(4)
     ]
     for thread in threads:
@@ -517,7 +516,7 @@ def test_import_takes_neither_jinja_nor_matplotlib() -> None:
 
 def test_drawing_never_loads_pyplot() -> None:
     code = (
-        "import sys, fastmm.figures as f; "
+        "import sys, fastmm.report.figures as f; "
         "f.draw_scores([{'model': 'm', 'features': 'f', 'auc': 0.7}], colors={'f': 'ink'}); "
         "print('matplotlib.pyplot' in sys.modules)"
     )

@@ -18,23 +18,14 @@ from fastmm.read.encoding import (
     RLE,
     SYNTAXES,
     data_set,
-    is_dicom,
     opened,
 )
-from fastmm.read.header import Header, NoImageError, interpret
-from fastmm.read.pixels import check_length, decode_rle, extend, pick_channel, valid_mask, words
+from fastmm.read.header import Header, interpret
+from fastmm.read.layout import check_length
+from fastmm.read.pixels import decode_rle, extend, pick_channel, valid_mask, words
 from fastmm.read.tags import read_tags
 
-__all__ = [
-    "MAX_BYTES",
-    "Header",
-    "NoImageError",
-    "Slice",
-    "is_dicom",
-    "read_header",
-    "read_pixels",
-    "read_slice",
-]
+__all__ = ["MAX_BYTES", "Slice", "read_header", "read_pixels", "read_slice"]
 
 #: Most bytes the float32 image of one file, or one volume, may take. A header that promises
 #: more is a LimitError before anything is allocated. Set it to raise or lower the limit.
@@ -137,7 +128,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         ):
             raise LimitError(f"{path}: its deflated header exceeds {INFLATED_HEADER} bytes.")
         end = None if syntax == DEFLATED else os.fstat(file.fileno()).st_size
-    return interpret(path, tags, syntax, sop_class, pointer, end, MAX_BYTES)
+    return interpret(tags, syntax, sop_class, pointer, end, MAX_BYTES)
 
 
 def read_pixels(header: Header, *, channel: int | None = None) -> Slice:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmm.errors import DicomError
+from fastmm.read.layout import Layout
 from fastmm.read.tags import label, quiet_pydicom
 
 __all__ = [
-    "Layout",
-    "check_length",
     "decode_rle",
     "extend",
     "pick_channel",
@@ -24,58 +22,6 @@ __all__ = [
 
 # A pair of RLE bytes stands for at most 128 of the image.
 _RLE_GAIN = 64
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How pixels lie in their bytes, and which of them are padding."""
-
-    rows: int
-    columns: int
-    frames: int
-    samples: int
-    planar: int
-    allocated: int
-    stored: int
-    high_bit: int
-    signed: bool
-    photometric: str
-    padding: tuple[int, int] | None = None  # container bits as unsigned: value, range limit
-
-    @property
-    def values(self) -> int:
-        """Number of samples of all frames."""
-        return self.rows * self.columns * self.frames * self.samples
-
-    @property
-    def n_bytes(self) -> int:
-        """Size of the pixels as they are stored."""
-        return self.values * (self.allocated // 8)
-
-    @property
-    def limits(self) -> tuple[int, int]:
-        """Lowest and highest stored value the bits can hold."""
-        if self.signed:
-            return -(1 << (self.stored - 1)), (1 << (self.stored - 1)) - 1
-        return 0, (1 << self.stored) - 1
-
-
-def check_length(path: Path, layout: Layout, length: int) -> str | None:
-    """Compare a native buffer with what the header promises; return a note if odd."""
-    expected = layout.n_bytes
-    if length < expected:
-        raise DicomError(
-            f"{path}: {label('PixelData')} is cut: expected {expected} bytes, got {length}."
-        )
-    excess = length - expected - expected % 2
-    if excess <= 0:
-        return None
-    if excess >= expected // layout.frames:
-        raise DicomError(
-            f"{path}: {label('PixelData')} holds more frames than {label('NumberOfFrames')} "
-            f"says: expected {expected} bytes, got {length}."
-        )
-    return f"{label('PixelData')} has {excess} bytes after the last pixel, which are ignored"
 
 
 def words(raw: bytes, layout: Layout, *, big_endian: bool, word_vr: bool) -> NDArray[Any]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fastmm.errors import DicomError, FastmmError
-from fastmm.read.dicom import Header, Slice, read_header, read_pixels
+from fastmm.read.dicom import Slice, read_header, read_pixels
+from fastmm.read.header import Header
 from fastmm.read.series import choose_series, find_members, sort_slices
 
 __all__ = [

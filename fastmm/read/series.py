@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fastmm.errors import DicomError, FastmmError, GeometryError
-from fastmm.read.dicom import Header, NoImageError, Slice, is_dicom, read_header, read_pixels
+from fastmm.read.dicom import Slice, read_header, read_pixels
+from fastmm.read.encoding import is_dicom
 from fastmm.read.geometry import order_along_normal
+from fastmm.read.header import Header, NoImageError
 from fastmm.read.tags import label
 
 __all__ = ["Member", "choose_series", "find_members", "sort_slices"]
@@ -29,14 +31,11 @@ class Member:
     error: FastmmError | None = None
 
 
-_Map = Callable[[Callable[[Path], Member | None], list[Path]], Iterable[Member | None]]
-
-
-def find_members(folder: Path, each: _Map = map) -> tuple[list[Member], list[Path]]:
+def find_members(folder: Path) -> tuple[list[Member], list[Path]]:
     """Read the headers of all DICOM images under a folder.
 
-    `each` maps, perhaps in parallel. Returns the members by path, and the files that
-    call themselves DICOM by their suffix but are none. Links to folders are not followed.
+    Returns the members by path, and the files that call themselves DICOM by their suffix
+    but are none. Links to folders are not followed.
     """
     paths: list[Path] = []
     skipped: list[Path] = []
@@ -48,7 +47,7 @@ def find_members(folder: Path, each: _Map = map) -> tuple[list[Member], list[Pat
                 paths.append(path)
             elif path.suffix.lower() in _DICOM_SUFFIXES:
                 skipped.append(path)
-    members = [member for member in each(_member, paths) if member is not None]
+    members = [member for member in map(_member, paths) if member is not None]
     return members, skipped
 
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from fastmm import _check
 from fastmm.errors import DicomError, GeometryError, LimitError
 from fastmm.read import dicom
-from fastmm.read.dicom import Header, read_header, read_pixels
+from fastmm.read.dicom import read_header, read_pixels
 from fastmm.read.geometry import affine_of, check_grid
+from fastmm.read.header import Header
 from fastmm.read.series import choose_series, find_members, sort_slices
 
 __all__ = ["Volume", "read_volume"]

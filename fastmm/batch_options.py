@@ -1,0 +1,115 @@
+"""What `load_images` is asked for: checked before any file is opened; and its progress bar."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastmm import _check
+from fastmm._space import Space, space_for
+from fastmm.read.rows import Report
+
+__all__ = ["BatchOptions", "Paths", "Progress", "check_options", "check_paths", "show_progress"]
+
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How each image becomes a row, and where; `faults` is None where errors are raised."""
+
+    shape: tuple[int, ...]
+    window: tuple[float, float] | None
+    normalize: Callable[[Any], Any] | None
+    channel: int | None
+    space: Space
+    faults: Report | None
+
+
+def check_options(
+    shape: Sequence[int],
+    *,
+    window: tuple[float, float] | None,
+    interpolation: str,
+    antialias: bool,
+    normalize: str | None,
+    channel: int | None,
+    device: str,
+    on_error: str,
+    report: Report | None,
+) -> BatchOptions:
+    """Check the arguments of `load_images`; none of them touches a file."""
+    sizes = _check.sizes(shape, "shape", lengths=(2,))
+    center_width, method = _window(window), _normalizer(normalize)
+    if interpolation != "linear" or antialias:
+        raise ValueError(
+            '`interpolation` must be "linear" with `antialias=False`, got '
+            f"{interpolation!r} with {antialias!r}."
+        )
+    if channel is not None and _check.integer(channel, "channel", minimum=0) > 2:
+        raise ValueError(f"`channel` must be 0, 1 or 2, got {channel}.")
+    _check.one_of(on_error, "on_error", ("raise", "skip"))
+    faults = None if on_error == "raise" else [] if report is None else report
+    return BatchOptions(sizes, center_width, method, channel, space_for(device), faults)
+
+
+def check_paths(paths: Paths) -> list[Path]:
+    """Return one path or many as a list."""
+    if isinstance(paths, (str, os.PathLike)):
+        return [Path(paths)]
+    if not isinstance(paths, Iterable):
+        raise TypeError(f"`paths` must be a path or a list of paths, got {paths!r}.")
+    found = list(paths)
+    for path in found:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"`paths` must hold paths, got {path!r}.")
+    return [Path(path) for path in found]
+
+
+@contextmanager
+def show_progress(progress: bool | Progress) -> Iterator[Progress]:
+    """Give the function to call with (done, total): the caller's, a bar's or an idle one."""
+    if callable(progress):
+        yield progress
+        return
+    if not progress:
+        yield lambda done, total: None
+        return
+    try:
+        from rich.progress import Progress as Bar
+    except ImportError:
+        raise ImportError(
+            '`progress=True` needs rich: pip install "fastmm[app]", or give a function '
+            "progress(done, total)."
+        ) from None
+    with Bar(transient=True) as bar:
+        task = bar.add_task("Loading images", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _window(window: tuple[float, float] | None) -> tuple[float, float] | None:
+    if window is None:
+        return None
+    try:
+        center, width = window
+    except (TypeError, ValueError):
+        raise TypeError(f"`window` must be (center, width), got {window!r}.") from None
+    return (
+        _check.number(center, "window center"),
+        _check.number(width, "window width", minimum=1),
+    )
+
+
+def _normalizer(method: str | None) -> Callable[[Any], Any] | None:
+    if method is None:
+        return None
+    if not isinstance(method, str):
+        raise TypeError(f"`normalize` must be the name of a method or None, got {method!r}.")
+    from fastmm.image.intensity import normalize
+
+    return lambda images: normalize(images, method)
