@@ -1,0 +1,1 @@
+"""The synthetic patients of `fastmm.datasets`: who they are, and their scans."""
