@@ -75,16 +75,15 @@ def demo(
 ) -> None:
     """Run the whole job on a synthetic cohort."""
     from fastmm.console import progress_bars, show_study
-    from fastmm.datasets import make_cohort
-    from fastmm.jobs import train_job
+    from fastmm.jobs import demo_cohort, train_job
     from fastmm.stopwatch import Stopwatch
 
     watch = Stopwatch()
-    folder = output / "cohort"
+    folder = output / f"cohort-{patients}-seed{seed}"
     with progress_bars() as task:
         with watch("make the cohort (DICOM files)"):
             progress = task("make the synthetic cohort")
-            file = make_cohort(folder, patients, seed, progress=progress)
+            file = demo_cohort(folder, patients, seed, progress)
         study = train_job(
             file,
             output,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from fastmm._files import replacing
 from fastmm.cohort import Cohort, TableSource, read_cohort
+from fastmm.datasets import make_cohort
 from fastmm.modalities import ImageModality, TableModality
 from fastmm.model_file import load_model, load_notes, save_model
 from fastmm.read.rows import series_units
@@ -18,10 +20,24 @@ from fastmm.reporting import write_report
 from fastmm.stopwatch import Stopwatch
 from fastmm.study import Study, Task, run_study
 
-__all__ = ["predict_job", "train_job"]
+__all__ = ["demo_cohort", "predict_job", "train_job"]
 
 # Wide enough for lung to bone: a default must not clip away what a user looks for.
 _CT_WINDOW = (0.0, 2000.0)
+
+
+def demo_cohort(
+    folder: Path, patients: int, seed: int, progress: Callable[[int, int], object]
+) -> Path:
+    """Make the synthetic cohort in `folder`; one that an earlier run finished is kept."""
+    if not (folder / "cohort.csv").exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Elsewhere first: what an interrupted run leaves must not be taken for a cohort.
+        with TemporaryDirectory(dir=folder.parent, prefix=".cohort-") as draft:
+            made = make_cohort(Path(draft) / "cohort", patients, seed, progress=progress)
+            made.parent.rename(folder)
+    progress(patients, patients)
+    return folder / "cohort.csv"
 
 
 def train_job(
@@ -154,20 +170,14 @@ def _write_predictions(
     header = ["row", *([group] if group else []), "prediction"]
     header += [f"score {c}" for c in classes] if many else ["score"]
     header += [f"probability {c}" for c in classes] if many else ["probability"]
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.part")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as out:
-            writer = csv.writer(out)
-            writer.writerow([_cell(name) for name in header])
-            for row in range(cohort.count):
-                cells = [row, *([_cell(cohort.groups[row])] if group else [])]
-                cells += [_cell(prediction[row]), *np.atleast_1d(decision[row]).tolist()]
-                cells += probability[row].tolist() if many else [float(probability[row, 1])]
-                writer.writerow(cells)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(file) as draft, draft.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow([_cell(name) for name in header])
+        for row in range(cohort.count):
+            cells = [row, *([_cell(cohort.groups[row])] if group else [])]
+            cells += [_cell(prediction[row]), *np.atleast_1d(decision[row]).tolist()]
+            cells += probability[row].tolist() if many else [float(probability[row, 1])]
+            writer.writerow(cells)
 
 
 def _cell(value: Any) -> Any:

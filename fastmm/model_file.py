@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastmm._files import replacing
 from fastmm.errors import ModelFileError
 
 __all__ = ["load_model", "save_model"]
@@ -81,12 +81,8 @@ def save_model(model: Any, path: str | Path, *, notes: dict[str, Any] | None = N
     header = json.dumps(tree, allow_nan=False)
     check = _checksum(header, arrays)
     path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(save(arrays, metadata={"fastmm": header, "sha256": check}))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as draft:
+        draft.write_bytes(save(arrays, metadata={"fastmm": header, "sha256": check}))
     return path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmm._files import replacing
 from fastmm.report.drawings import count_unscored, draw_all, find_curves
 from fastmm.report.leading import key_of, leading_score, rival_score, rows_with_auc
 from fastmm.report.pictures import choose_pictures
@@ -91,8 +91,9 @@ def write_report(
         home.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise ValueError("`folder` must be a folder, got a path that leads to a file.") from None
-    _replace(home / "report.json", document)
-    _replace(home / "report.html", page)
+    for name, text in (("report.json", document), ("report.html", page)):
+        with replacing(home / name) as draft:
+            draft.write_text(text, encoding="utf-8", newline="\n")
     return home / "report.html"
 
 
@@ -136,13 +137,3 @@ def _render(tree: Mapping[str, Any], gallery: list[dict[str, Any]]) -> str:
 
 def _resource(name: str) -> str:
     return resources.files("fastmm.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that it appears whole or not at all."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        draft.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(draft, path)  # noqa: PTH105 - the atomic call by its own name
-    finally:
-        draft.unlink(missing_ok=True)

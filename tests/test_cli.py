@@ -102,12 +102,15 @@ def test_kernel_fusion_with_the_lssvm(cohort, tmp_path):
 def test_demo_runs_the_whole_job(tmp_path):
     done = fastmm("demo", "--output", tmp_path / "demo", "--patients", 12)
     assert {p.name for p in (tmp_path / "demo").iterdir()} == {
-        "cohort", "report.html", "report.json", "predictions.csv", "model.fastmm",
+        "cohort-12-seed0", "report.html", "report.json", "predictions.csv", "model.fastmm",
     }  # fmt: skip
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert report["synthetic"] is True
     assert {s["model"] for s in report["scores"]} == {"ridge", "lssvm"}
     assert "For research only; not a medical device." in done.stdout
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "demo").rglob("*.dcm")}
+    fastmm("demo", "--output", tmp_path / "demo", "--patients", 12)
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "demo").rglob("*.dcm")} == before
 
 
 def test_info_tells_versions_and_devices():
