@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fastmm.validate.bootstrap import _areas, bootstrap_auc
+from fastmm.validate.bootstrap import bootstrap_auc
 
 
 def cohort(n=80, patients=25, seed=0, ties=True):
@@ -13,17 +13,6 @@ def cohort(n=80, patients=25, seed=0, ties=True):
     score = rng.normal(size=n) + y
     groups = np.array([f"p{i}" for i in rng.integers(0, patients, n)])
     return y, score.round(1) if ties else score, groups
-
-
-@pytest.mark.parametrize("ties", [False, True])
-def test_areas_equal_weighted_roc_auc_score(ties):
-    y, score, _ = cohort(ties=ties)
-    times = np.random.default_rng(1).integers(0, 4, (20, y.size))
-    order = np.argsort(score, kind="stable")
-    levels = np.unique(score[order], return_index=True)[1]
-    found = _areas(times[:, order], y[order] == 1, levels)
-    expected = [roc_auc_score(y, score, sample_weight=row) for row in times]
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_interval_equals_a_naive_bootstrap():
@@ -36,6 +25,26 @@ def test_interval_equals_a_naive_bootstrap():
         rows = np.concatenate([np.flatnonzero(groups == names[i]) for i in draw])
         areas.append(roc_auc_score(y[rows], score[rows]))
     np.testing.assert_allclose([low, high], np.quantile(areas, [0.05, 0.95]), rtol=1e-12)
+
+
+def test_interval_of_three_classes_equals_a_naive_bootstrap():
+    rng = np.random.default_rng(2)
+    y = np.array(["a", "b", "c"])[rng.integers(0, 3, 90)]
+    groups = rng.integers(0, 30, 90)
+    logits = rng.normal(size=(90, 3)) + 1.5 * (y[:, None] == np.unique(y))
+    score = np.exp(logits.round(1))
+    score /= score.sum(axis=1, keepdims=True)
+    score = score.round(3)
+    score[:, 0] = 1 - score[:, 1] - score[:, 2]
+    found = bootstrap_auc(y, score, groups, n_resamples=200, confidence=0.8, seed=3)
+    options = {"multi_class": "ovr", "average": "macro"}
+    names = list(dict.fromkeys(groups))
+    rng, areas = np.random.default_rng(3), []
+    for draw in rng.integers(0, len(names), (200, len(names))):
+        rows = np.concatenate([np.flatnonzero(groups == names[i]) for i in draw])
+        areas.append(roc_auc_score(y[rows], score[rows], **options))
+    expected = [roc_auc_score(y, score, **options), *np.quantile(areas, [0.1, 0.9])]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_patients_widen_the_interval():
@@ -62,10 +71,20 @@ def test_larger_label_is_positive():
 
 def test_resamples_of_one_class_are_dropped_and_counted():
     y, score = [0, 0, 0, 1], [0.1, 0.4, 0.2, 0.3]
-    with pytest.warns(UserWarning, match=r"^\d+ of 500 resamples held one class only"):
+    with pytest.warns(UserWarning, match=r"^\d+ of 500 resamples lacked a class"):
         auc, low, high = bootstrap_auc(y, score, n_resamples=500)
     assert auc == pytest.approx(2 / 3)
     assert 0 <= low <= high <= 1
+
+
+def test_resamples_without_one_of_three_classes_are_dropped_and_counted():
+    y, score = np.array([0, 0, 1, 1, 2, 2, 2, 2]), np.random.default_rng(0).random((8, 3))
+    draws = np.random.default_rng(0).integers(0, 8, (100, 8))
+    lacking = sum(np.unique(y[draw]).size < 3 for draw in draws)
+    assert lacking > 0
+    with pytest.warns(UserWarning, match=f"^{lacking} of 100 resamples lacked a class"):
+        auc, low, high = bootstrap_auc(y, score, n_resamples=100)
+    assert 0 <= low <= auc <= high <= 1
 
 
 def test_device_arrays(xp_any):
@@ -77,9 +96,11 @@ def test_device_arrays(xp_any):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"y": [0, 1, 2, 1]}, ValueError, "2 classes"),
+        ({"y": [0, 1, 2, 1]}, ValueError, r"shape \(4, 3\) for 4 labels of 3 classes, got \(4,\)"),
         ({"y": [1, 1, 1, 1]}, ValueError, "1 classes"),
-        ({"y": [0, 1, 1]}, ValueError, "as long"),
+        ({"y": [[0, 1], [1, 0]]}, ValueError, "`y` must have shape"),
+        ({"y": [0, 1, 1]}, ValueError, r"`score` must have shape \(3,\)"),
+        ({"score": np.zeros((4, 2))}, ValueError, r"`score` must have shape \(4,\)"),
         ({"score": [0.0, np.nan, 1.0, 2.0]}, ValueError, "1 of 4 values"),
         ({"score": [[0.0], [1.0], [1.0], [2.0]]}, ValueError, "`score` must have shape"),
         ({"score": ["a", "b", "c", "d"]}, TypeError, "`score`"),
@@ -96,5 +117,5 @@ def test_refused(arguments, error, message):
 
 
 def test_no_resample_with_both_classes():
-    with pytest.raises(ValueError, match="All resamples held one class only"):
+    with pytest.raises(ValueError, match="All resamples lacked a class"):
         bootstrap_auc([0, 1], [0, 1], n_resamples=1, seed=0)

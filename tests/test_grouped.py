@@ -4,13 +4,9 @@ import numpy as np
 import pytest
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut
 
-from fastmm.solve.grouped import (
-    encode_groups,
-    fold_shares,
-    held_out_residuals,
-    make_folds,
-    predict_unweighted,
-)
+from fastmm._space import Space
+from fastmm.solve.grouped import encode_groups, fold_shares, make_folds
+from fastmm.solve.held_out import held_out_predictions, held_out_residuals
 
 NAMES = ["p7", "p1", "p7", "p3", "p1", "p1"]
 
@@ -88,6 +84,8 @@ def test_splits_as_masks():
         ({"groups": np.array(["a", None, "b", np.nan], object)}, "2 empty or missing"),
         ({"groups": [1.0, 2.0, np.nan, 3.0]}, "1 empty or missing"),
         ({"groups": ["a"] * 4}, "at least 2 groups"),
+        ({"weight": np.array([0.0, 0.0, 2.0, 0.0])}, "positive in at least 2 folds"),
+        ({"groups": [1, 2, 2, 3], "weight": np.array([0, 1, 3, 0])}, "at least 2 folds"),
         ({"cv": 5}, "at most the number of groups, 4"),
         ({"cv": 1}, "`cv`"),
         ({"cv": KFold(2), "groups": [0, 1, 1, 2]}, "splits a group"),
@@ -129,23 +127,23 @@ def test_held_out_residuals_of_least_squares(xp_any):
     np.testing.assert_allclose(xp_any.asnumpy(found), expected, atol=1e-11)
 
 
-def test_unweighted_rows_see_the_fit_without_their_fold():
+def test_rows_of_weight_0_see_the_fit_without_their_fold():
     rng = np.random.default_rng(2)
-    X, y = rng.normal(size=(12, 3)), rng.normal(size=(12, 1))
-    groups = np.arange(12) // 3
-    idle = np.array([1, 7])
-    used = np.setdiff1d(np.arange(12), idle)
-    weighted = X.copy()
-    weighted[idle] = 0
-    smoother = X[idle] @ np.linalg.pinv(weighted)
-    residual, expected = np.zeros((12, 1)), []
+    X, y, groups = rng.normal(size=(12, 3)), rng.normal(size=(12, 2)), np.arange(12) // 3
+    weight = rng.uniform(0.5, 2, 12)
+    weight[[1, 7]] = 0
+    root = np.sqrt(weight)
+    pseudo = np.linalg.pinv(root[:, None] * X)
+    residual, expected = np.zeros((12, 2)), np.empty((12, 2))
     for group in range(4):
-        train = used[groups[used] != group]
-        coef = np.linalg.lstsq(X[train], y[train], rcond=None)[0]
-        test = used[groups[used] == group]
-        residual[test] = y[test] - X[test] @ coef
-        expected += [X[i] @ coef for i in idle if groups[i] == group]
-    found = predict_unweighted(make_folds(12, groups), idle, smoother, y, residual)
+        train = groups != group
+        part = root[train, None]
+        coef = np.linalg.lstsq(part * X[train], part * y[train], rcond=None)[0]
+        expected[~train] = X[~train] @ coef
+        residual[~train] = root[~train, None] * (y[~train] - expected[~train])
+    found = held_out_predictions(
+        make_folds(12, groups), y, residual, root, lambda rows: X[rows] @ pseudo, Space("cpu")
+    )
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 

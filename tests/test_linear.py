@@ -20,9 +20,9 @@ from sklearn.model_selection import (
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmm import Ridge, RidgeCV
-from fastmm.solve import linear
+from fastmm.solve import design
 from fastmm.solve.grouped import make_folds
-from fastmm.solve.linear import solve_ridge
+from fastmm.solve.ridge import solve_ridge
 
 ALPHAS = (1e-3, 0.1, 1.0, 50.0)
 SHAPES = [(45, 12), (24, 60)]
@@ -280,7 +280,7 @@ def test_work_in_pieces_gives_the_same(shape, weighting, monkeypatch):
     weight = weights(weighting, len(X))
     whole = RidgeCV(ALPHAS).fit(X, y, weight, groups), Ridge(0.3).fit(X, y, weight)
     expected = whole[1].predict(X)
-    monkeypatch.setattr(linear, "_PIECE", 100)
+    monkeypatch.setattr(design, "_PIECE", 100)
     pieces = RidgeCV(ALPHAS).fit(X, y, weight, groups), Ridge(0.3).fit(X, y, weight)
     for one, other in zip(whole, pieces, strict=True):
         np.testing.assert_allclose(other.coef_, one.coef_, rtol=1e-9, atol=1e-11)
@@ -428,6 +428,29 @@ def test_a_constant_column_of_any_size_gets_no_weight():
             model = Ridge(0.0).fit(wide, y)
         assert abs(model.coef_[4] * constant) < 1e-8
         np.testing.assert_allclose(model.coef_[:4], naive_ridge(X, y, 0.0)[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("weighting", ["none", "positive", "zeros"])
+@pytest.mark.parametrize("n", [20, 21, 30])
+def test_constant_features_predict_the_mean_of_the_others(n, weighting):
+    y, groups, weight = np.arange(n) % 3 - 0.5, np.arange(n) // 2, weights(weighting, n)
+    for constant in (1.0, 0.1, 1e5 / 3):
+        X = np.full((n, 40), constant)
+        expected = naive_held_out(0 * X, y, groups, 1.0, weight=weight)
+        model = RidgeCV((1e-3, 1.0)).fit(X, y, weight, groups)
+        np.testing.assert_allclose(model.cv_predictions_, expected, atol=1e-9)
+        with pytest.warns(LinAlgWarning, match="rank 0 for 40"):
+            model = Ridge(0.0).fit(X, y, weight, groups)
+        np.testing.assert_allclose(model.cv_predictions_, expected, atol=1e-9)
+
+
+def test_overflow_and_classes_without_weight_are_refused():
+    X, y, groups = cohort(30, 6)
+    with pytest.raises(ValueError, match="overflow float64"), np.errstate(over="ignore"):
+        RidgeCV().fit(X, y * 1e200, groups=groups)
+    sick = np.arange(30) % 2
+    with pytest.raises(ValueError, match="both with weight"):
+        RidgeCV(scoring="roc_auc").fit(X, sick, sample_weight=sick)
 
 
 def test_solve_ridge_is_usable_alone(xp_any):

@@ -11,9 +11,9 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmm import LSSVC, LSSVCCV
-from fastmm.solve import lssvm
+from fastmm.solve import design
+from fastmm.solve.bordered import BorderedSystem, solve_lssvm
 from fastmm.solve.grouped import make_folds
-from fastmm.solve.lssvm import solve_lssvm
 
 CS = (0.05, 1.0, 30.0)
 KERNELS = {
@@ -82,8 +82,8 @@ def as_parameter(xp_any, kernel):
 @pytest.mark.parametrize("kernel", list(KERNELS))
 def test_leaving_groups_out_equals_refits(xp_any, kernel, classes, weighting, way, monkeypatch):
     if way == "spectral":
-        monkeypatch.setattr(lssvm._System, "_direct", None)
-        monkeypatch.setattr(lssvm._System, "inverses", lambda self, count: self.spectral())
+        monkeypatch.setattr(BorderedSystem, "_direct", None)
+        monkeypatch.setattr(BorderedSystem, "inverses", lambda self, count: self.spectral())
     X, y, groups = cohort(classes=classes)
     K, signs, weight = KERNELS[kernel](X, X), signs_of(y), weights(weighting, len(X))
     there = None if weight is None else xp_any.asarray(weight)
@@ -204,6 +204,40 @@ def test_float32_with_a_large_mean(xp_any, kernel):
     assert np.abs(found - (K @ dual + intercept)[:, 0]).max() < 1e-6
 
 
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+@pytest.mark.parametrize("weighting", ["none", "positive", "zeros"])
+@pytest.mark.parametrize("n", [20, 21, 30])
+def test_constant_features_decide_for_the_mean_of_the_others(n, weighting, kernel):
+    y, groups, weight = np.arange(n) % 3 == 0, np.arange(n) // 2, weights(weighting, n)
+    for constant in (1.0, 0.1, 1e5 / 3):
+        X = np.full((n, 40), constant)
+        model = LSSVCCV((0.1, 1, 10, 100, 1000), kernel=kernel, scoring="accuracy")
+        model.fit(X, y, weight, groups)
+        expected = naive_held_out(np.zeros((n, n)), signs_of(y), groups, model.C_, weight)
+        np.testing.assert_allclose(model.cv_decision_, expected[:, 0], atol=1e-9)
+
+
+def test_a_class_without_weight_has_no_part_in_the_score():
+    X, y, groups = cohort(60, classes=3)
+    weight = (y != "grade 2").astype(float)
+    K, part = linear_kernel(X, X), weight > 0
+    held_out = naive_held_out(K, signs_of(y), groups, 1.0, weight)
+    areas = [roc_auc_score(y[part] == np.unique(y)[i], held_out[part, i]) for i in range(2)]
+    model = LSSVCCV((1.0,), kernel="linear").fit(X, y, weight, groups)
+    assert model.best_score_ == pytest.approx(np.mean(areas), rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "float32"])
+def test_a_precomputed_kernel_of_small_integers_does_not_overflow(dtype):
+    rng = np.random.default_rng(4)
+    K = rng.integers(0, 4, (30, 5))
+    K = np.minimum(K @ K.T, 120) + 7 * np.eye(30, dtype=int)
+    y, groups = np.arange(30) % 2, np.arange(30) // 3
+    model = LSSVC(kernel="precomputed").fit(K.astype(dtype), y, groups=groups)
+    expected = naive_held_out(K.astype(float), signs_of(y), groups, 1.0)
+    np.testing.assert_allclose(model.cv_decision_, expected[:, 0], atol=1e-9)
+
+
 @pytest.mark.parametrize("C", [0.5, 2.0])
 def test_an_indefinite_kernel_is_solved_as_it_is(C):
     rng = np.random.default_rng(3)
@@ -251,7 +285,7 @@ def test_blocks_of_rows_do_not_change_decisions(monkeypatch):
         model = LSSVC(kernel=KERNELS.get(kernel) if kernel == "callable" else kernel).fit(X, y)
         whole = model.decision_function(X)
         with monkeypatch.context() as patch:
-            patch.setattr(lssvm, "_BLOCK", 200)
+            patch.setattr(design, "_PIECE", 200)
             np.testing.assert_allclose(model.decision_function(X), whole, atol=1e-12)
 
 

@@ -20,7 +20,10 @@ class Training(NamedTuple):
     X: Any
     y: Any
     weight: Any  # float64 (n,) or None
-    leave: Any
+
+    def host_weight(self) -> np.ndarray[Any, Any] | None:
+        """Return the weights on the host."""
+        return None if self.weight is None else self.space.to_host(self.weight)
 
 
 def take_training(
@@ -34,7 +37,7 @@ def take_training(
         )
     y = _host_labels(y) if labels else _as_array(y, "y")
     weight = _as_array(sample_weight, "sample_weight")
-    space, given, leave = enter(
+    space, given, _ = enter(
         X=X if _speaks(X) else np.empty(0), y=None if labels else y, sample_weight=weight
     )
     checked = _check_rows(estimator, X, given[0], space, reset=True)
@@ -44,7 +47,7 @@ def take_training(
             "Found input variables with inconsistent numbers of samples: "
             f"{[checked.shape[0], y.shape[0]]}"
         )
-    return Training(space, checked, y, _check_weight(given[2], checked.shape[0], space.xp), leave)
+    return Training(space, checked, y, _check_weight(given[2], checked.shape[0], space.xp))
 
 
 def take_new(estimator: Any, X: Any, **fitted: Any) -> tuple[Space, Any, Any]:

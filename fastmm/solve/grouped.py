@@ -1,18 +1,8 @@
-r"""Exact cross-validation by whole groups, in closed form.
-
-A linear smoother with a quadratic penalty, and the bordered LS-SVM system likewise, has
-a symmetric matrix C (I - H, or the data block of the inverse) such that the residuals of
-the rows of group g, had g been left out of the fit, are
-
-.. math:: e_g = (C_{gg})^{-1} (C y)_g .
-
-One fit thus serves every fold. Any common factor of C cancels.
-"""
+"""Folds of whole groups: what is left out together in cross-validation."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
@@ -21,15 +11,7 @@ import numpy as np
 from fastmm._check import integer
 from fastmm.solve._inputs import host
 
-__all__ = [
-    "Folds",
-    "check_weight",
-    "encode_groups",
-    "fold_shares",
-    "held_out_residuals",
-    "make_folds",
-    "predict_unweighted",
-]
+__all__ = ["Folds", "encode_groups", "fold_shares", "make_folds"]
 
 
 class Folds(NamedTuple):
@@ -51,7 +33,13 @@ class Folds(NamedTuple):
     batches: tuple[np.ndarray[Any, Any], ...]
 
 
-def make_folds(n: int, groups: Any = None, cv: Any = None, y: Any = None) -> Folds:
+def make_folds(
+    n: int,
+    groups: Any = None,
+    cv: Any = None,
+    y: Any = None,
+    weight: np.ndarray[Any, Any] | None = None,
+) -> Folds:
     """Partition `n` rows into folds that never split a group.
 
     Parameters
@@ -67,6 +55,8 @@ def make_folds(n: int, groups: Any = None, cv: Any = None, y: Any = None) -> Fol
         must test each row once and train on all others.
     y : array of shape (n,), optional
         Labels, for splitters that stratify.
+    weight : array of shape (n,), optional, on the host
+        Weight of each row.
 
     Returns
     -------
@@ -77,8 +67,8 @@ def make_folds(n: int, groups: Any = None, cv: Any = None, y: Any = None) -> Fol
     ------
     ValueError
         If `groups` has another length, an empty or missing name or only one group, if
-        there are fewer groups than folds, or if the splits of `cv` overlap, leave rows
-        out or split a group.
+        there are fewer groups than folds, if the splits of `cv` overlap, leave rows out
+        or split a group, or if all weight lies in one fold.
     TypeError
         If `cv` is of another type.
 
@@ -100,98 +90,16 @@ def make_folds(n: int, groups: Any = None, cv: Any = None, y: Any = None) -> Fol
         else:
             codes = _balance(codes, count, integer(cv, "cv", minimum=2))[codes]
         count = int(codes.max()) + 1
+    if weight is not None and np.count_nonzero(np.bincount(codes, weights=weight)) < 2:
+        raise ValueError(
+            "`sample_weight` must be positive in at least 2 folds, else nothing is left to "
+            "train on."
+        )
     order = np.argsort(codes, kind="stable")
     size = np.bincount(codes, minlength=count)
     start = np.concatenate([[0], np.cumsum(size)[:-1]])
     batches = tuple(order[start[size == m][:, None] + np.arange(m)] for m in np.unique(size))
     return Folds(codes, count, batches)
-
-
-def held_out_residuals(
-    folds: Folds, blocks: Callable[[Any], Any], projected: Any, xp: Any = np
-) -> Any:
-    r"""Compute the residuals each row would have if its fold were left out of the fit.
-
-    .. math:: e_g = (C_{gg})^{-1} (C y)_g
-
-    Parameters
-    ----------
-    folds : Folds
-        The partition, with m rows in each of b folds of a batch.
-    blocks : callable
-        Maps a batch of rows (b, m) to the blocks C_gg (b, m, m); for m = 1 to (b, 1, 1).
-    projected : array of shape (n, targets), float64
-        C y.
-    xp : module, default numpy
-        Namespace of the arrays.
-
-    Returns
-    -------
-    array of shape (n, targets), float64
-        Held-out residuals in the row order of `projected`, and where it lives.
-
-    Notes
-    -----
-    Checked against explicit refits to 1e-10. A fold without which C is singular (alpha 0
-    and too few other rows) has no such residual: callers look for it first.
-
-    Examples
-    --------
-    The mean of the others, by leave one out: here C = I - 1/n.
-
-    >>> y = np.array([[1.0], [2.0], [6.0]])
-    >>> C = np.eye(3) - 1 / 3
-    >>> blocks = lambda rows: C[rows[:, :, None], rows[:, None, :]]
-    >>> (y - held_out_residuals(make_folds(3), blocks, C @ y)).ravel()
-    array([4. , 3.5, 1.5])
-    """
-    residual = xp.empty_like(projected)
-    for rows in folds.batches:
-        rows = xp.asarray(rows)
-        block, right = blocks(rows), projected[rows]
-        residual[rows] = right / block if rows.shape[1] == 1 else xp.linalg.solve(block, right)
-    return residual
-
-
-def predict_unweighted(
-    folds: Folds, rows: Any, smoother: Any, y: Any, residual: Any, xp: Any = np
-) -> Any:
-    """Predict rows of weight 0 by the fits that leave their folds out.
-
-    Such rows have no part in C. With L the smoother that maps y to their predictions, a
-    fit without g sees y - e on the rows of g, hence L (y - E_g e).
-
-    Parameters
-    ----------
-    folds : Folds
-        The partition of all n rows.
-    rows : array of shape (r,), intp, on the host
-        The rows of weight 0.
-    smoother : array of shape (r, n), float64
-        L, in the scale of `y`.
-    y, residual : arrays of shape (n, targets), float64
-        Targets, and the held-out residuals of the weighted rows (0 in the others).
-    xp : module, default numpy
-        Namespace of the arrays.
-
-    Returns
-    -------
-    array of shape (r, targets), float64
-        Held-out predictions.
-    """
-    same = xp.asarray(folds.codes[rows][:, None] == folds.codes[None, :])
-    return smoother @ y - xp.where(same, smoother, 0.0) @ residual
-
-
-def check_weight(folds: Folds, weight: np.ndarray[Any, Any] | None) -> None:
-    """Refuse weights that leave some fold nothing to train on."""
-    if weight is None:
-        return
-    if np.count_nonzero(np.bincount(folds.codes, weights=weight)) < 2:
-        raise ValueError(
-            "`sample_weight` must be positive in at least 2 folds, else nothing is left to "
-            "train on."
-        )
 
 
 def fold_shares(folds: Folds, weight: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:

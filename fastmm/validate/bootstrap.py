@@ -9,7 +9,9 @@ import numpy as np
 
 from fastmm._check import finite, integer, number, real
 from fastmm._space import enter
+from fastmm.solve._inputs import host
 from fastmm.solve.grouped import encode_groups
+from fastmm.solve.scoring import roc_auc
 
 __all__ = ["bootstrap_auc"]
 
@@ -34,13 +36,15 @@ def bootstrap_auc(
         \left( [s_i > s_j] + \tfrac12 [s_i = s_j] \right)}{\sum_{i \in +} c_i \sum_{j \in -} c_j}
 
     with c how often each row was drawn; the ends are percentiles of the resampled areas.
+    More than two classes have the mean of their areas, each class against the rest.
 
     Parameters
     ----------
     y : array of shape (n,)
-        Labels of two classes, of any dtype; the larger one is positive.
-    score : array of shape (n,)
-        Scores, larger for the positive class, finite.
+        Labels, of any dtype; the larger one of two is positive.
+    score : array of shape (n,), or (n, classes) for more than two classes
+        Scores, larger for the positive class, or one column for each class in the order
+        of the sorted labels. Finite.
     groups : array of shape (n,), optional
         Group of each row, of any dtype. Default: every row is a group.
     n_resamples : int, default 2000
@@ -58,18 +62,19 @@ def bootstrap_auc(
     Raises
     ------
     ValueError
-        If `y` has not two classes, shapes do not fit, a score is not finite, there are
-        fewer than two groups, or all resamples held one class only.
+        If `y` has one class only, shapes do not fit, a score is not finite, there are
+        fewer than two groups, or all resamples lacked a class.
 
     Warns
     -----
     UserWarning
-        If resamples held one class only; they are dropped, and the message counts them.
+        If resamples lacked a class; they are dropped, and the message counts them.
 
     Notes
     -----
-    Computed on the host, where arrays of a device are copied. One sort of the scores
-    serves all resamples, which are exact in integers: O(n) each.
+    Computed on the host, where arrays of a device are copied. The same resamples serve
+    all classes. A few sorts of the scores serve all resamples, which are exact in
+    integers: O(n) each.
 
     References
     ----------
@@ -92,75 +97,55 @@ def bootstrap_auc(
     confidence = number(confidence, "confidence", above=0)
     if confidence >= 1:
         raise ValueError(f"`confidence` must be less than 1, got {confidence!r}.")
-    positive, scores = _binary(y), _finite_scores(score)
-    if positive.shape != scores.shape:
-        raise ValueError(
-            f"`y` and `score` must be as long, got shapes {positive.shape} and {scores.shape}."
-        )
-    n = scores.size
+    positive, scores = _one_against_rest(y, score)
+    n = scores.shape[-1]
     codes = np.arange(n) if groups is None else encode_groups(groups, n)
     count = int(codes.max()) + 1
     if count < 2:
         raise ValueError(f"The bootstrap needs at least 2 groups, got {count}.")
-    order = np.argsort(scores, kind="stable")
-    scores, positive, codes = scores[order], positive[order], codes[order]
-    levels = np.flatnonzero(np.concatenate([[True], scores[1:] != scores[:-1]]))
-    auc = float(_areas(np.ones((1, n), np.int64), positive, levels)[0])
 
-    rng, step = np.random.default_rng(seed), max(1, _CHUNK // max(n, count))
+    rng, step = np.random.default_rng(seed), max(1, _CHUNK // max(scores.size, count))
     areas = []
     for start in range(0, n_resamples, step):
         draws = min(step, n_resamples - start)
         drawn = rng.integers(0, count, (draws, count)) + count * np.arange(draws)[:, None]
         times = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
-        areas.append(_areas(times[:, codes], positive, levels))
+        areas.append(roc_auc(positive, scores, times[:, codes]).mean(axis=0))
     found = np.concatenate(areas)
     kept = found[~np.isnan(found)]
     if kept.size == 0:
-        raise ValueError("All resamples held one class only: too few groups hold each class.")
+        raise ValueError("All resamples lacked a class: too few groups hold each class.")
     if kept.size < n_resamples:
         warnings.warn(
-            f"{n_resamples - kept.size} of {n_resamples} resamples held one class only and were "
+            f"{n_resamples - kept.size} of {n_resamples} resamples lacked a class and were "
             "dropped; the interval leans on the others.",
             stacklevel=2,
         )
     tail = (1 - confidence) / 2
     low, high = np.quantile(kept, [tail, 1 - tail])
-    return auc, float(low), float(high)
+    return float(roc_auc(positive, scores).mean()), float(low), float(high)
 
 
-def _areas(times: Any, positive: Any, levels: Any) -> np.ndarray[Any, Any]:
-    """Return the area for each row of counts (b, n), NaN where a class is absent."""
-    wins = np.add.reduceat(times * positive, levels, axis=1)
-    losses = np.add.reduceat(times * ~positive, levels, axis=1)
-    # Twice the pairs won, ties counting once.
-    pairs = (wins * (2 * np.cumsum(losses, axis=1) - losses)).sum(axis=1)
-    total = 2.0 * wins.sum(axis=1) * losses.sum(axis=1)
-    areas: np.ndarray[Any, Any] = np.full(total.shape, np.nan)
-    np.divide(pairs, total, out=areas, where=total > 0)
-    return areas
-
-
-def _binary(y: Any) -> np.ndarray[Any, Any]:
-    from fastmm.solve._inputs import host
-
+def _one_against_rest(y: Any, score: Any) -> tuple[Any, Any]:
+    """Return which rows are positive, and the scores, both (decisions, 1, n)."""
     labels = host(y, "y")
     finite(labels, "y", np)
     classes = np.unique(labels)
-    if labels.ndim != 1 or classes.size != 2:
+    if labels.ndim != 1 or classes.size < 2:
         raise ValueError(
-            f"`y` must have shape (n,) and hold 2 classes, got shape {labels.shape} and "
-            f"{classes.size} classes."
+            f"`y` must have shape (n,) and hold at least 2 classes, got shape {labels.shape} "
+            f"and {classes.size} classes."
         )
-    positive: np.ndarray[Any, Any] = labels == classes[1]
-    return positive
-
-
-def _finite_scores(score: Any) -> np.ndarray[Any, Any]:
     space, (native,), _ = enter(score=score)
     real(native, "score")
     finite(native, "score", space.xp)
-    scores: np.ndarray[Any, Any] = space.to_host(native)
-    if scores.ndim != 1:
-        raise ValueError(f"`score` must have shape (n,), got {scores.shape}.")
-    return scores
+    scores = space.to_host(native)
+    shape = labels.shape if classes.size == 2 else (labels.size, classes.size)
+    if scores.shape != shape:
+        raise ValueError(
+            f"`score` must have shape {shape} for {labels.size} labels of {classes.size} classes, "
+            f"got {scores.shape}."
+        )
+    named = classes[1:] if classes.size == 2 else classes
+    positive = labels == named[:, None]
+    return positive[:, None], scores.reshape(labels.size, -1).T[:, None]
