@@ -11,8 +11,10 @@ __all__ = ["blend", "rescale"]
 @scalar
 def rescale(value, slope, intercept, low, high):
     """Return clip(value * slope + intercept, low, high); NaN stays NaN."""
+    # One bound after the other, each of the form that is a single instruction.
     result = value * slope + intercept
-    return low if result < low else (high if result > high else result)
+    result = low if result < low else result
+    return high if result > high else result
 
 
 @scalar
