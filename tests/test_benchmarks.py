@@ -130,7 +130,9 @@ def test_run_gpu_goes_on_after_a_failing_part(gpu_run: tuple[Path, int]) -> None
     states = {part["part"]: part for part in found["parts"]}
     assert (states["tests"]["state"], states["tests"]["exit_code"]) == ("FAILED", 1)
     assert found["tests"]["failures"] == 1
-    assert found["tests"]["failed"] == ["test_planted::test_wrong"]
+    # Where the checkout and the temporary folder share a parent, the name starts from there.
+    [failed] = found["tests"]["failed"]
+    assert failed.endswith("test_planted::test_wrong")
     assert "assert False" in (out / "gpu-run.txt").read_text()
 
 
