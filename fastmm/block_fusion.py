@@ -62,6 +62,8 @@ class BlockFusion:
         self.slices_: dict[str, slice] = {}
         start = 0
         for name, block in blocks.items():
+            if not block.present.any():
+                raise ValueError(f"Modality {name!r} must be there in at least one row.")
             own = block.take(block.present)
             if isinstance(own.values, Columns):
                 self.table_[name] = modalities[name].encoder().fit(own.values)

@@ -6,45 +6,23 @@ as text, so that the identifier "00123" stays what it is.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastmm.cohort_tables import TableSource, places, read_table
 from fastmm.errors import CohortError
-from fastmm.features.table import is_blank
+from fastmm.features.table import is_blank, parse_number
 from fastmm.read.table import Rows, read_rows
 
-__all__ = ["Cohort", "TableSource", "read_cohort"]
+__all__ = ["Cohort", "read_cohort"]
 
-
-@dataclass(frozen=True)
-class TableSource:
-    """Where the columns of a table modality come from.
-
-    Columns of the cohort file itself, or all columns of another file whose `key` column
-    holds the cohort's group identifiers.
-    """
-
-    columns: tuple[str, ...] = ()
-    file: Path | None = None
-    key: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> TableSource:
-        """Read "COL,COL" or "FILE.csv:KEY"."""
-        file, colon, key = text.rpartition(":")
-        if colon and file.lower().endswith((".csv", ".tsv")):
-            if not key:
-                raise ValueError(f"`table` must name a key column, as FILE.csv:KEY, got {text!r}.")
-            return cls(file=Path(file), key=key)
-        columns = tuple(part.strip() for part in text.split(",") if part.strip())
-        if not columns:
-            raise ValueError(f"`table` must be COL,COL or FILE.csv:KEY, got {text!r}.")
-        return cls(columns=columns)
+_WHOLE = re.compile(r"[+-]?\d{1,15}")
 
 
 @dataclass(frozen=True)
@@ -63,6 +41,8 @@ class Cohort:
         Labels, integers if each is one, else texts.
     groups : array of shape (count,)
         Patient of each row.
+    grouped : bool
+        Whether a column told the patients; if not, each row counts as one.
     images : dict of str to list of Path or None
         For each image modality the file or folder of each row, None where it is missing.
     tables : dict of str to dict of str to list of str
@@ -76,6 +56,7 @@ class Cohort:
     label: str | None
     y: np.ndarray[Any, Any] | None
     groups: np.ndarray[Any, Any]
+    grouped: bool
     images: dict[str, list[Path | None]]
     tables: dict[str, Rows]
     notes: list[str] = field(default_factory=list)
@@ -123,7 +104,8 @@ def read_cohort(
     Examples
     --------
     >>> import tempfile, pathlib
-    >>> from fastmm.cohort import TableSource, read_cohort
+    >>> from fastmm.cohort import read_cohort
+    >>> from fastmm.cohort_tables import TableSource
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "cohort.csv"
     >>> _ = file.write_text("patient,ill,age\na,0,50\nb,1,60\nc,0,55\nd,1,70\n")
     >>> read_cohort(file, label="ill", tables={"case": TableSource(("age",))}).y
@@ -145,29 +127,38 @@ def read_cohort(
     groups = _groups(rows, group, count, mistakes)
     y = _labels(rows[label], label, groups, mistakes) if label else None
     found = {name: _paths(rows[name], name, path.parent, mistakes) for name in images}
+    keep_out = {c: "the label" for c in (label,) if c} | {c: "the patient" for c in (group,) if c}
     read = {
-        name: _table(name, source, rows, groups, group, path.parent, mistakes, notes)
+        name: read_table(name, source, rows, groups, path.parent, keep_out, mistakes, notes)
         for name, source in sources.items()
     }
-    _whole_rows(rows, found, read, mistakes)
+    have = _present(found, read)
+    _whole_rows(rows, have, mistakes)
+    if y is not None:
+        _every_class(rows[str(label)], groups, have, mistakes)
+    if group is None and label is not None:
+        notes.append(
+            "no patient column was named: rows of one patient may stand in training and test, "
+            "and then every score here is too high"
+        )
     if mistakes:
         raise CohortError(f"{path.name}: " + "\n".join(mistakes))
-    return Cohort(path, count, label, y, groups, found, read, notes)
+    return Cohort(path, count, label, y, groups, group is not None, found, read, notes)
 
 
 def _groups(rows: Rows, group: str | None, count: int, mistakes: list[str]) -> Any:
     if group is None:
         return np.array([str(i) for i in range(count)])
-    blank = [i for i, value in enumerate(rows[group]) if value == ""]
+    blank = [i for i, value in enumerate(rows[group]) if is_blank(value)]
     if blank:
-        mistakes.append(f"column {group!r} must name a patient in each row; {_places(blank)} blank")
+        mistakes.append(f"column {group!r} must name a patient in each row; {places(blank)} blank")
     return np.array(rows[group])
 
 
 def _labels(cells: list[str], label: str, groups: Any, mistakes: list[str]) -> Any:
     blank = [i for i, cell in enumerate(cells) if is_blank(cell)]
     if blank:
-        mistakes.append(f"label {label!r} must be given in each row; {_places(blank)} blank")
+        mistakes.append(f"label {label!r} must be given in each row; {places(blank)} blank")
     patients = {c: set(groups[np.array(cells) == c]) for c in set(cells) if not is_blank(c)}
     if len(patients) < 2:
         mistakes.append(f"label {label!r} must have at least 2 classes, got {len(patients)}")
@@ -176,10 +167,16 @@ def _labels(cells: list[str], label: str, groups: Any, mistakes: list[str]) -> A
     small = sorted(c for c, members in patients.items() if len(members) < 2)
     if small and len(patients) <= 20:
         mistakes.append(f"class(es) {', '.join(small)} must have at least 2 patients to validate")
-    try:
-        return np.array([int(cell) for cell in cells])
-    except ValueError:
-        return np.array(cells)
+    alike = Counter(_plain(c) for c in patients)
+    if max(alike.values(), default=1) > 1:
+        mistakes.append(f"label {label!r} has classes that differ only in how they are written")
+    whole = all(_WHOLE.fullmatch(cell) for cell in cells)
+    return np.array([int(cell) for cell in cells]) if whole else np.array(cells)
+
+
+def _plain(text: str) -> str:
+    number = parse_number(text)
+    return text.casefold() if number is None else repr(number)
 
 
 def _paths(cells: list[str], column: str, folder: Path, mistakes: list[str]) -> list[Path | None]:
@@ -188,82 +185,37 @@ def _paths(cells: list[str], column: str, folder: Path, mistakes: list[str]) -> 
     if lost:
         mistakes.append(
             f"column {column!r} must name files or folders, relative to {folder}; "
-            f"{_places(lost)} not found"
+            f"{places(lost)} not found"
         )
-    if all(path is None for path in paths):
-        mistakes.append(f"column {column!r} must name at least one file or folder")
     return paths
 
 
-def _table(
-    name: str,
-    source: TableSource,
-    rows: Rows,
-    groups: Any,
-    group: str | None,
-    folder: Path,
-    mistakes: list[str],
-    notes: list[str],
-) -> Rows:
-    if source.file is None:
-        table = {column: rows[column] for column in source.columns}
-    else:
-        file = source.file if source.file.exists() else folder / source.file
-        if group is None:
-            raise ValueError("`group` must name the patient column to join a table by its key.")
-        table = _joined(name, file, source.key, groups, mistakes, notes)
-    for column, cells in table.items():
-        if all(is_blank(cell) for cell in cells):
-            mistakes.append(f"table {name!r}, column {column!r}, must have a value somewhere")
-    blank = np.array([[is_blank(cell) for cell in cells] for cells in table.values()])
-    count = int(blank[:, ~blank.all(axis=0)].sum())  # a row without any value lacks the table
-    if count:
-        notes.append(f"{name}: {count} blank cells; numbers become the median and are marked")
-    return table
+def _present(images: Mapping[str, list[Path | None]], tables: Mapping[str, Rows]) -> dict[str, Any]:
+    """Say for each modality which rows have it."""
+    have = {n: np.array([p is not None for p in paths]) for n, paths in images.items()}
+    for name, table in tables.items():
+        have[name] = np.any([[not is_blank(c) for c in cells] for cells in table.values()], axis=0)
+    return have
 
 
-def _joined(
-    name: str, file: Path, key: str, groups: Any, mistakes: list[str], notes: list[str]
-) -> Rows:
-    other = read_rows(file)
-    if key not in other:
-        raise CohortError(f"{file.name} lacks the key column {key}.")
-    keys = other.pop(key)
-    twice = sum(times > 1 for times in Counter(keys).values())
-    if twice:
-        mistakes.append(f"{file.name} must have each key once; {twice} key(s) occur more often")
-    place = {key: i for i, key in enumerate(keys)}
-    at = [place.get(patient) for patient in groups]
-    lost, unused = sum(i is None for i in at), len(set(keys) - set(groups))
-    if lost:
-        notes.append(f"{name}: {lost} cohort rows match nothing in {file.name}, so lack it")
-    if unused:
-        notes.append(f"{name}: {unused} rows of {file.name} match no cohort row and are not used")
-    if lost == len(at):
-        mistakes.append(f"{file.name}: no key matches a patient of the cohort")
-    return {c: ["" if i is None else cells[i] for i in at] for c, cells in other.items()}
-
-
-def _whole_rows(
-    rows: Rows,
-    images: dict[str, list[Path | None]],
-    tables: dict[str, Rows],
-    mistakes: list[str],
-) -> None:
+def _whole_rows(rows: Rows, have: Mapping[str, Any], mistakes: list[str]) -> None:
     seen = Counter(zip(*rows.values(), strict=True))
     twice = sum(times > 1 for times in seen.values())
     if twice:
         mistakes.append(f"{twice} row(s) occur more than once, identical in every column")
-    have = [np.array([p is not None for p in paths]) for paths in images.values()]
-    have += [
-        np.any([[not is_blank(c) for c in cells] for cells in table.values()], axis=0)
-        for table in tables.values()
-    ]
-    empty = np.flatnonzero(~np.any(have, axis=0)).tolist() if have else []
+    empty = np.flatnonzero(~np.any(list(have.values()), axis=0)).tolist() if have else []
     if empty:
-        mistakes.append(f"each row must have at least one modality; {_places(empty)} none")
+        mistakes.append(f"each row must have at least one modality; {places(empty)} none")
 
 
-def _places(rows: Sequence[int]) -> str:
-    shown = ", ".join(str(i) for i in rows[:5]) + (", ..." if len(rows) > 5 else "")
-    return f"{len(rows)} row(s) ({shown}, counted from 0)"
+def _every_class(
+    cells: list[str], groups: Any, have: Mapping[str, Any], mistakes: list[str]
+) -> None:
+    labels = np.array(cells)
+    for name, present in have.items():
+        lone = [c for c in sorted(set(cells)) if len(set(groups[present & (labels == c)])) < 2]
+        if lone and len(set(cells)) <= 20:
+            mistakes.append(
+                f"modality {name!r} must be there for at least 2 patients of each class; "
+                f"class(es) {', '.join(lone)} have fewer"
+            )

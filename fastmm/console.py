@@ -72,6 +72,8 @@ def show_study(results: Mapping[str, Any], output: Path) -> None:
         )
     out = Console()
     out.print(scores, stages)
+    for note in results.get("cohort", {}).get("notes", ()):
+        out.print(Text(f"Note: {note}"))
     out.print(Text(f"Report: {output / 'report.html'}"))
 
 

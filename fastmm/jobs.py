@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from fastmm._files import replacing
-from fastmm.cohort import Cohort, TableSource, read_cohort
+from fastmm.cohort import Cohort, read_cohort
+from fastmm.cohort_tables import TableSource
 from fastmm.datasets import make_cohort
+from fastmm.errors import CohortError
 from fastmm.modalities import ImageModality, TableModality
 from fastmm.model_file import load_model, load_notes, save_model
 from fastmm.read.rows import series_units
@@ -60,6 +62,10 @@ def train_job(
     """Validate, fit and report a cohort; write four files into `output`."""
     if not images and not tables:
         raise ValueError("Name at least one `--image` column or one `--table`.")
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"`output` must be a folder, got the file {output.name}.")
+    if ids and group is None:
+        raise ValueError("`--ids` writes the patient column; name it with `--group`.")
     sources = _name_tables(tables, taken=images)
     cohort = read_cohort(cohort_file, label=label, group=group, images=images, tables=sources)
     unknown = sorted(set(windows or {}) - set(images))
@@ -74,8 +80,10 @@ def train_job(
         "images": list(images),
         "tables": list(tables),
         "models": list(models),
+        "windows": {name: list(window) for name, window in (windows or {}).items()},
         "fusion": fusion,
         "pool": pool,
+        "group": group,
     }
     study = run_study(
         cohort,
@@ -115,6 +123,8 @@ def predict_job(
     task: Task | None = None,
 ) -> int:
     """Apply a model file to the rows of a cohort file; return how many there were."""
+    if output.resolve() in (model_file.resolve(), cohort_file.resolve()):
+        raise ValueError(f"`output` must not be a file that is read, got {output.name}.")
     model, notes = load_model(model_file), load_notes(model_file)
     if not {"group", "images", "tables"} <= set(notes):
         raise ValueError(f"{model_file.name} was not written by `fastmm train`.")
@@ -154,7 +164,10 @@ def _image_modality(
     paths: Sequence[Path | None], window: tuple[float, float] | None, pool: str
 ) -> ImageModality:
     """Choose the intensity rule of a column by the unit of its first examination."""
-    units = series_units(next(path for path in paths if path is not None))
+    first = next((path for path in paths if path is not None), None)
+    if first is None:
+        raise CohortError("An image column must name at least one file or folder.")
+    units = series_units(first)
     if window is None and units == "HU":
         window = _CT_WINDOW
     normalize = None if window else "zscore"

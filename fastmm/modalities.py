@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmm._check import integer, one_of, sizes
+from fastmm._check import integer, number, one_of, sizes
 from fastmm.errors import CohortError
 from fastmm.features.table import Columns, TableEncoder, parse_table
 from fastmm.image.patches import extract_patches
@@ -109,6 +109,10 @@ class ImageModality:
         one_of(self.features, "features", ("patches", "pixels"))
         one_of(self.pool, "pool", ("mean", "max", "stack"))
         integer(self.step, "step")
+        if self.window is not None:
+            center, width = self.window
+            number(center, "window center")
+            number(width, "window width", minimum=1)
 
     def describe(self) -> str:
         """Say in words what happens to an image."""
@@ -143,9 +147,7 @@ class ImageModality:
             items = self.load(items).images
         rows = [None if item is None else self._row(item, i) for i, item in enumerate(items)]
         present = np.array([row is not None for row in rows])
-        widths = {len(row) for row in rows if row is not None}
-        if not widths:
-            raise ValueError("An image modality must have at least one examination.")
+        widths = {len(row) for row in rows if row is not None} or {0}
         if len(widths) > 1:
             raise ValueError(
                 '`pool="stack"` needs as many slices in each examination, got '
@@ -181,6 +183,8 @@ class ImageModality:
         from fastmm.batch import load_rows
 
         given = [path for path in paths if path is not None]
+        if not given:
+            return Examinations([None] * len(paths), self.units or "", 0)
         rows = load_rows(
             given,
             self.shape,

@@ -122,13 +122,16 @@ def load_notes(path: str | Path) -> dict[str, Any]:
 
 def _load(path: Path) -> tuple[Any, dict[str, Any]]:
     safetensors = _safetensors()
-    with path.open("rb"):  # so that a missing file is a FileNotFoundError
-        pass
+    try:
+        with path.open("rb"):  # so that a missing file is a FileNotFoundError
+            pass
+    except IsADirectoryError:
+        raise ModelFileError(f"{path.name} is a folder, no model file.") from None
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             told = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, ValueError, TypeError, OverflowError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError, OverflowError) as error:
         raise ModelFileError(f"{path.name} is damaged or no model file: {error}.") from None
     header = told.get("fastmm", "")
     if told.get("sha256") != _checksum(header, arrays):

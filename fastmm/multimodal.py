@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
-from fastmm._check import one_of
+from fastmm._check import finite, one_of
 from fastmm.block_fusion import BlockFusion
 from fastmm.modalities import Block
+from fastmm.solve.grouped import encode_groups
 from fastmm.solve.linear import RidgeCV
 from fastmm.solve.lssvm import LSSVCCV
+from fastmm.validate.calibration import calibrated, fit_calibration
 
 __all__ = ["MultimodalClassifier"]
 
@@ -57,7 +58,10 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         The fitted model, with its chosen ``alpha_`` or ``C_``.
     cv_decision_ : array of shape (rows,) or (rows, classes)
         Decision values of each row by the model fitted without its group, at the chosen
-        regularisation; means and scales of the features are those of all rows.
+        regularisation, less the mean label of the rows that model saw; means and scales of
+        the features are those of all rows.
+    calibration_ : tuple of (slope, offsets)
+        How scores become probabilities; see `fastmm.validate.calibration`.
 
     Examples
     --------
@@ -98,6 +102,8 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         dict of str to Block
             What `fit`, `predict` and the rest accept in place of `X`.
         """
+        if not self.modalities:
+            raise ValueError("`modalities` must name at least one modality, got none.")
         absent = [name for name in self.modalities if name not in X]
         if absent:
             raise ValueError(f"`X` must have the modalities {', '.join(absent)}.")
@@ -140,6 +146,7 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """
         self.check_options()
         blocks, y = self.extract(X), np.asarray(y)
+        finite(y, "y", np)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"`y` must have at least 2 classes, got only {self.classes_}.")
@@ -149,22 +156,24 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if self.model == "ridge":
             self.solver_ = RidgeCV(self.alphas or _ALPHAS)
             self.solver_.fit(fused, _signs(codes), sample_weight=weight, groups=groups)
-            self.cv_decision_ = self.solver_.cv_predictions_
+            held_out = self.solver_.cv_predictions_
         else:
             kernel = "precomputed" if self.fusion == "kernel" else "rbf"
             self.solver_ = LSSVCCV(self.Cs or _CS, kernel=kernel)
             self.solver_.fit(fused, codes, sample_weight=weight, groups=groups)
-            self.cv_decision_ = self.solver_.cv_decision_
-        self._calibrate(codes)
+            held_out = self.solver_.cv_decision_
+        self.cv_decision_ = held_out - _drift(_signs(codes), weight, groups)
+        self.calibration_ = fit_calibration(self.cv_decision_, codes)
         return self
 
     def decision_function(self, X: Mapping[str, Any]) -> Any:
         """Return the scores: (rows,), above 0 for ``classes_[1]``, or (rows, classes)."""
         check_is_fitted(self, "solver_")
         fused = self.fusion_.transform(self.extract(X))
-        if self.model == "ridge":
-            return self.solver_.predict(fused)
-        return self.solver_.decision_function(fused)
+        ridge = self.model == "ridge"
+        decision = self.solver_.predict(fused) if ridge else self.solver_.decision_function(fused)
+        # Labels are -1 and 1: what differs by less is rounding, and must rank as a tie.
+        return np.round(np.asarray(decision, np.float64), 9)
 
     def predict(self, X: Mapping[str, Any]) -> Any:
         """Return the class with the largest score."""
@@ -179,19 +188,15 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def predict_proba(self, X: Mapping[str, Any]) -> Any:
         """Return calibrated probabilities, (rows, classes).
 
-        A logistic curve of the score, fitted to the scores of left-out groups. It knows
-        the class frequencies, so its largest entry need not be the predicted class.
+        A logistic curve of the score, fitted to the scores of left-out groups; it rises
+        with the score. It knows how frequent the classes are, while balanced scores weigh
+        each class the same: a rare class may be predicted at a probability below one half.
         """
         return self.probabilities(self.decision_function(X))
 
     def probabilities(self, decision: Any) -> Any:
         """Turn scores into calibrated probabilities, (rows, classes)."""
-        scores = decision if decision.ndim == 2 else decision[:, None]
-        logits = scores @ self.calibration_coef_.T + self.calibration_intercept_
-        if logits.shape[1] == 1:
-            logits = np.hstack([np.zeros_like(logits), logits])
-        logits = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return logits / logits.sum(axis=1, keepdims=True)
+        return calibrated(decision, *self.calibration_)
 
     def contributions(self, X: Mapping[str, Any]) -> dict[str, Any]:
         """Split the scores into what each modality adds; exact for stacked ridge.
@@ -221,12 +226,19 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         total = np.bincount(codes, weights=given)
         return given * (given.sum() / (len(total) * total))[codes]
 
-    def _calibrate(self, codes: Any) -> None:
-        # C=100 is next to none, but keeps the slope finite where classes separate.
-        scores = np.asarray(self.cv_decision_)
-        curve = LogisticRegression(C=100.0, solver="newton-cholesky")
-        curve.fit(scores if scores.ndim == 2 else scores[:, None], codes)
-        self.calibration_coef_, self.calibration_intercept_ = curve.coef_, curve.intercept_
+
+def _drift(signs: Any, weight: Any, groups: Any) -> Any:
+    """Return the mean label of the rows that are left when each row's group is left out.
+
+    A model without any signal predicts it, and it leans against the label left out.
+    """
+    weight = np.ones(len(signs)) if weight is None else np.asarray(weight, np.float64)
+    codes = np.arange(len(signs)) if groups is None else encode_groups(groups, len(signs))
+    columns = signs if signs.ndim == 2 else signs[:, None]
+    without = weight.sum() - np.bincount(codes, weights=weight)
+    sums = [np.bincount(codes, weights=weight * column) for column in columns.T]
+    means = [(weight @ c - s) / without for c, s in zip(columns.T, sums, strict=True)]
+    return np.stack(means, axis=1)[codes].reshape(signs.shape)
 
 
 def _signs(codes: Any) -> Any:

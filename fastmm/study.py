@@ -204,6 +204,7 @@ def _score(y: Any, held_out: OutOfFold, groups: Any) -> tuple[dict[str, Any], li
         "balanced_accuracy": float(balanced_accuracy_score(y, held_out.prediction)),
         "n": len(y),
         "patients": len(set(groups.tolist())),
+        "folds": held_out.folds,
     }
     if held_out.decision.ndim > 1:
         return numbers, []
@@ -212,13 +213,15 @@ def _score(y: Any, held_out: OutOfFold, groups: Any) -> tuple[dict[str, Any], li
 
 
 def _scheme(held_out: OutOfFold, cohort: Cohort) -> dict[str, Any]:
+    what = "patient" if cohort.grouped else "row"
     one_out = held_out.folds == cohort.patients
     return {
-        "scheme": "leave one patient out" if one_out else f"{held_out.folds} folds of patients",
+        "scheme": f"leave one {what} out" if one_out else f"{held_out.folds} folds of {what}s",
         "detail": (
-            "Nested: means and scales, categories, the regularisation (by exact closed-form "
-            "leave-one-patient-out) and the calibration are learned anew without the patients "
-            "that are predicted."
+            f"Nested: means and scales, categories, the regularisation (by exact closed-form "
+            f"leave-one-{what}-out) and the calibration are learned anew without the {what}s "
+            "that are predicted. A score of 0 is the border between classes of equal weight; "
+            "the probability knows how frequent they are."
         ),
         "bootstrap": _RESAMPLES,
         "confidence": _CONFIDENCE,

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastmm.cohort import TableSource, read_cohort
+from fastmm.cohort import read_cohort
+from fastmm.cohort_tables import TableSource
 from fastmm.errors import CohortError
 
 
@@ -19,7 +20,15 @@ def write(tmp_path):
     return write
 
 
-GOOD = "patient,ill,ct,age\n001,no,a,50\n001,no,b,51\n002,yes,,70\n003,no,a,\n04,yes,b,60\n"
+GOOD = """\
+patient,ill,ct,age
+001,no,a,50
+001,no,b,51
+002,yes,,70
+003,no,a,
+04,yes,b,60
+05,yes,a,62
+"""
 
 
 @pytest.fixture
@@ -33,11 +42,13 @@ def test_reads_rows_groups_and_missing(good, tmp_path):
     cohort = read_cohort(
         good, label="ill", group="patient", images=["ct"], tables={"t": TableSource(("age", "ct"))}
     )
-    assert (cohort.count, cohort.patients) == (5, 4)
-    assert cohort.groups.tolist() == ["001", "001", "002", "003", "04"]
-    assert cohort.y.tolist() == ["no", "no", "yes", "no", "yes"]
-    assert cohort.images["ct"] == [tmp_path / p if p else None for p in ("a", "b", "", "a", "b")]
-    assert cohort.tables["t"]["age"] == ["50", "51", "70", "", "60"]
+    assert (cohort.count, cohort.patients, cohort.grouped) == (6, 5, True)
+    assert cohort.groups.tolist() == ["001", "001", "002", "003", "04", "05"]
+    assert cohort.y.tolist() == ["no", "no", "yes", "no", "yes", "yes"]
+    assert cohort.images["ct"] == [
+        tmp_path / p if p else None for p in ("a", "b", "", "a", "b", "a")
+    ]
+    assert cohort.tables["t"]["age"] == ["50", "51", "70", "", "60", "62"]
     assert cohort.notes == ["t: 2 blank cells; numbers become the median and are marked"]
 
 
@@ -101,14 +112,88 @@ def test_missing_file(tmp_path):
 
 
 def test_join_by_key(good, write):
-    write("id,g1,g2\n003,7,8\n002,1,2\n099,5,5\n", "genes.csv")
+    write("id,g1,g2\n003,7,8\n002,1,2\n001,3,4\n04,5,6\n099,5,5\n", "genes.csv")
     cohort = read_cohort(
         good, label="ill", group="patient", images=["ct"],
         tables={"genes": TableSource.parse("genes.csv:id")},
     )  # fmt: skip
-    assert cohort.tables["genes"] == {"g1": ["", "", "1", "7", ""], "g2": ["", "", "2", "8", ""]}
-    assert "genes: 3 cohort rows match nothing in genes.csv, so lack it" in cohort.notes
+    assert cohort.tables["genes"] == {
+        "g1": ["3", "3", "1", "7", "5", ""],
+        "g2": ["4", "4", "2", "8", "6", ""],
+    }
+    assert "genes: 1 cohort rows match nothing in genes.csv, so lack it" in cohort.notes
     assert "genes: 1 rows of genes.csv match no cohort row and are not used" in cohort.notes
+
+
+ONE_TABLE = "patient,ill,x\n" + "".join(f"p{i},{i % 2},{{{i}}}\n" for i in range(10))
+
+
+@pytest.mark.parametrize(
+    ("cells", "match"),
+    [
+        ([f"id{i}" for i in range(10)], "looks like an identifier"),
+        (
+            ["1", "2", ">5", *"4567890"],
+            r"no number: 1 row\(s\) \(2",
+        ),
+        (["1_0", *"123456789"], "must hold numbers alone"),
+        (['"1,000"', *"123456789"], "must hold numbers alone"),
+    ],
+)
+def test_columns_that_are_no_features(cells, match, write):
+    file = write(ONE_TABLE.format(*cells))
+    with pytest.raises(CohortError, match=match):
+        read_cohort(file, label="ill", group="patient", tables={"t": TableSource(("x",))})
+
+
+def test_infinities_and_decimal_commas_are_counted(write):
+    file = write(ONE_TABLE.format(*['"1,5"', "inf", "-inf", *"1234567"]))
+    cohort = read_cohort(file, label="ill", group="patient", tables={"t": TableSource(("x",))})
+    assert cohort.notes == [
+        "table 't', column 'x', 2 infinite cells became the nearest finite value",
+        "table 't', column 'x', 1 decimal commas were read as points",
+    ]
+
+
+def test_label_and_patient_are_no_features(good, write):
+    write("patient,ill\n001,0\n002,1\n003,0\n04,1\n05,1\n", "leak.csv")
+    cases = {"age,ill": "the label", "patient": "the patient", "leak.csv:patient": "the label"}
+    for text, what in cases.items():
+        tables = {"t": TableSource.parse(text)}
+        with pytest.raises(CohortError, match=f"must not hold {what}"):
+            read_cohort(good, label="ill", group="patient", tables=tables)
+
+
+def test_without_a_patient_column_the_notes_warn(good):
+    cohort = read_cohort(good, label="ill", tables={"t": TableSource(("age", "ct"))})
+    assert not cohort.grouped
+    assert any("no patient column was named" in note for note in cohort.notes)
+
+
+def test_joined_file_lies_beside_the_cohort_first(good, write, tmp_path, monkeypatch):
+    write("patient,g\n001,1\n002,1\n003,1\n04,1\n05,1\n", "x.csv")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "x.csv").write_text("patient,g\n001,2\n002,2\n003,2\n04,2\n05,2\n")
+    monkeypatch.chdir(elsewhere)
+    cohort = read_cohort(
+        good, label="ill", group="patient", tables={"x": TableSource.parse("x.csv:patient")}
+    )
+    assert set(cohort.tables["x"]["g"]) == {"1"}
+
+
+@pytest.mark.parametrize("classes", [("1", "01"), ("1", "1.0"), ("Yes", "yes")])
+def test_classes_that_differ_only_in_writing(classes, write):
+    text = "ill,x\n" + "".join(f"{c},{i}\n" for i, c in enumerate([*classes, "2"] * 3))
+    with pytest.raises(CohortError, match="differ only in how they are written"):
+        read_cohort(write(text), label="ill", tables={"t": TableSource(("x",))})
+
+
+def test_to_apply_a_model_a_modality_may_be_missing_for_all(write):
+    file = write("patient,ct,age\na,,\nb,,50\n")
+    tables = {"t": TableSource(("age", "patient"))}
+    cohort = read_cohort(file, images=["ct"], tables=tables)
+    assert cohort.images["ct"] == [None, None]
 
 
 def test_join_refuses_a_key_twice(good, write):

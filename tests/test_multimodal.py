@@ -175,6 +175,43 @@ def test_balanced_classes_equal_scikit_learn_and_take_the_bias_from_left_out_sco
     assert np.mean(auc[None]) < 0.05
 
 
+def test_probability_never_contradicts_the_score_however_weak_the_signal():
+    y = np.arange(24) % 3 == 0
+    for seed in range(6):
+        x = np.random.default_rng(100 + seed).normal(size=24)
+        data = {"t": {"x": x}}
+        model = MultimodalClassifier({"t": TableModality()}).fit(data, y.astype(int))
+        order = np.argsort(model.decision_function(data))
+        assert (np.diff(model.predict_proba(data)[order, 1]) >= 0).all()
+        # Without signal the mean probability is the frequency of the class.
+        assert 0.2 < model.predict_proba(data)[:, 1].mean() < 0.5
+
+
+def test_a_feature_without_information_scores_one_half():
+    y = np.arange(16) % 2
+    blocks = {"t": TableModality().extract({"a": [1.0] * 16})}
+    held_out = out_of_fold(MultimodalClassifier({"t": TableModality()}), blocks, y, np.arange(16))
+    assert roc_auc_score(y, held_out.decision) == 0.5
+
+
+def test_a_single_new_patient_may_lack_a_modality(cohort):
+    blocks, y, groups = cohort
+    model = MultimodalClassifier(MODALITIES).fit(blocks, y, groups=groups)
+    new = {
+        "ct": [None],
+        "mr": blocks["mr"].take([3]),
+        "case": {"age": [""], "sex": ["f"]},
+    }
+    assert model.decision_function(new).shape == (1,)
+    two = {n: b.take([3, 3]) for n, b in blocks.items()}
+    two["ct"] = Block(two["ct"].values, np.array([False, False]))
+    np.testing.assert_allclose(
+        model.decision_function({**two, "case": {"age": ["", "70"], "sex": ["f", "m"]}})[0],
+        model.decision_function(new)[0],
+        atol=1e-6,
+    )
+
+
 def test_contributions_sum_to_the_score(cohort):
     blocks, y, groups = cohort
     model = MultimodalClassifier(MODALITIES).fit(blocks, y, groups=groups)
@@ -246,6 +283,12 @@ def test_wrong_data(cohort):
     with pytest.raises(ValueError, match="one number of rows"):
         model.fit({**blocks, "mr": blocks["mr"].take(slice(3))}, y)
     nothing = Block(blocks["ct"].values, np.zeros(40, bool))
+    with pytest.raises(ValueError, match="`y` contains NaN"):
+        model.fit(blocks, np.where(y == 1, np.nan, 0.0))
+    with pytest.raises(ValueError, match="at least one modality, got none"):
+        MultimodalClassifier({}).fit({}, y)
+    with pytest.raises(ValueError, match="Modality 'ct' must be there in at least one row"):
+        model.fit({**blocks, "ct": nothing}, y)
     alone = MultimodalClassifier({"ct": ImageModality()}).fit({"ct": blocks["mr"]}, y)
     with pytest.raises(ValueError, match="row 0 has none"):
         alone.predict({"ct": nothing})

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.impute import SimpleImputer
 
-from fastmm.features.table import TableEncoder, is_blank, parse_table
+from fastmm.features.table import TableEncoder, is_blank, parse_number, parse_table
 
 
 @pytest.mark.parametrize("cell", ["", " ", "NA", "n/a", "NaN", "null", "None", "?", None, np.nan])
@@ -69,6 +69,19 @@ def test_absent_column_is_named():
     encoder = TableEncoder().fit({"age": ["1", "2"], "sex": ["f", "m"]})
     with pytest.raises(ValueError, match=r"lacks the column\(s\) sex"):
         encoder.transform({"age": ["1"]})
+
+
+@pytest.mark.parametrize("cell", ["1,000", "1_000", "12,345,678", "0x10", "1e", "--1", ">5"])
+def test_what_may_be_misread_is_no_number(cell):
+    assert parse_number(cell) is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("1,5", 1.5), ("0,125", 0.125), ("-1.5e3", -1500.0), (".5", 0.5), ("7.", 7.0)],
+)
+def test_numbers(cell, value):
+    assert parse_number(cell) == value
 
 
 def test_columns_of_unequal_length():

@@ -12,10 +12,12 @@ import numpy as np
 
 from fastmm._check import integer
 
-__all__ = ["BLANKS", "Columns", "TableEncoder", "is_blank", "parse_table"]
+__all__ = ["BLANKS", "Columns", "TableEncoder", "is_blank", "parse_number", "parse_table"]
 
 BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # or a decimal comma: who knows
 
 
 def is_blank(value: Any) -> bool:
@@ -49,11 +51,14 @@ def parse_table(table: Mapping[str, Sequence[Any]] | Columns) -> Columns:
     """
     if isinstance(table, Columns):
         return table
+    given: Any = table
+    if not isinstance(given, Mapping) and not hasattr(given, "columns"):
+        raise TypeError(f"`table` must map column names to values, got {type(table).__name__}.")
     texts, numbers = {}, {}
     for name in list(table.columns) if hasattr(table, "columns") else list(table):
         cells = ["" if is_blank(value) else str(value).strip() for value in table[name]]
         texts[str(name)] = np.array(cells, dtype=object)
-        values = [_number(cell) for cell in cells]
+        values = [parse_number(cell) for cell in cells]
         if all(value is not None for value in values):
             numbers[str(name)] = np.array(values, np.float64)
     lengths = {len(column) for column in texts.values()}
@@ -165,13 +170,13 @@ class TableEncoder:
                 )
 
 
-def _number(text: str) -> float | None:
-    """Parse a number; NaN for a blank, None for a text that is none."""
+def parse_number(text: str) -> float | None:
+    """Parse a number; NaN for a blank, None for a text that is none.
+
+    "1,000" is none: it may be one or one thousand.
+    """
     if not text:
         return math.nan
-    if _DECIMAL_COMMA.fullmatch(text):
+    if _DECIMAL_COMMA.fullmatch(text) and not _THOUSANDS.fullmatch(text):
         text = text.replace(",", ".")
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return float(text) if _NUMBER.fullmatch(text) else None

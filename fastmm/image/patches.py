@@ -73,6 +73,7 @@ def extract_patches(
             f"for `images` of shape {tuple(images.shape)}."
         )
     grid = tuple((m - p) // s + 1 for m, p, s in zip(shape, size, steps, strict=True))
+    steps = tuple(min(s, m) for s, m in zip(steps, shape, strict=True))  # more is the same
     batch, ones = tuple(images.shape[:-spatial]), (1,) * (3 - spatial)
     src = canonical(images, spatial)
     out = space.xp.empty((src.shape[0], *ones, *grid, *ones, *size), images.dtype)

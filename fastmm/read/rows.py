@@ -92,7 +92,9 @@ def _headers_of(path: Path) -> tuple[list[Header], list[tuple[Path, Exception]],
     broken: list[tuple[Path, Exception]] = [(m.path, m.error) for m in members if m.error]
     if not headers:
         if not broken:
-            raise DicomError(f"{path}: holds no DICOM images.")
+            raise DicomError(
+                f"{path}: holds no DICOM images; other formats are not read from folders."
+            )
         return [], broken, notes
     try:
         headers, more = sort_slices(choose_series(path, headers, None))

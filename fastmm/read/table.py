@@ -24,6 +24,8 @@ def read_rows(path: Path) -> Rows:
     if len(lines) < 2:
         raise CohortError(f"{path.name} must have a header and at least one row.")
     header = [cell.strip() for cell in lines[0]]
+    if len(header) == 1 and ";" in header[0]:
+        raise CohortError(f"{path.name} must separate its cells by commas, got semicolons.")
     twice = [name for name, times in Counter(header).items() if times > 1]
     if twice:
         raise CohortError(f"{path.name} has the column(s) {', '.join(twice)} more than once.")
