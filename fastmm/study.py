@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,7 +93,9 @@ def run_study(
         _classifier(modalities, tuple(modalities), kind, fusion).check_options()
     blocks, pictures = _extract(cohort, modalities, watch, task)
     sets = [(name,) for name in modalities] + ([tuple(modalities)] if len(modalities) > 1 else [])
-    scores, curves, whole = _validate(cohort, modalities, blocks, models, sets, fusion, watch, task)
+    scores, curves, notes, whole = _validate(
+        cohort, modalities, blocks, models, sets, fusion, watch, task
+    )
     final = _classifier(modalities, tuple(modalities), models[0], fusion)
     with watch("fit the final model") as stage:
         final.fit(blocks, cohort.y, groups=cohort.groups)
@@ -103,7 +106,7 @@ def run_study(
         **about,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "fastmm": __version__,
-        "cohort": _describe(cohort, modalities, blocks),
+        "cohort": _describe(cohort, modalities, blocks, notes),
         "validation": _scheme(held_out, cohort),
         "scores": scores,
         "chosen": chosen,
@@ -154,9 +157,10 @@ def _validate(
     fusion: str,
     watch: Stopwatch,
     task: Task,
-) -> tuple[list[Any], list[Any], dict[tuple[str, str], OutOfFold]]:
+) -> tuple[list[Any], list[Any], list[str], dict[tuple[str, str], OutOfFold]]:
     """Score every model on every set of modalities, over the rows that have one of them."""
     scores: list[Any] = []
+    notes: list[str] = []
     curves: list[Any] = []
     whole: dict[tuple[str, str], OutOfFold] = {}
     progress, total = task("validate"), len(models) * len(sets)
@@ -167,13 +171,14 @@ def _validate(
         with watch(f"validate {kind}") as stage:
             held_out = out_of_fold(_classifier(modalities, names, kind, fusion), own, y, groups)
             stage.fits += held_out.folds
-        score, curve = _score(y, held_out, groups)
+        score, curve, said = _score(y, held_out, groups)
         about = {"model": kind, "features": _label(names)}
         scores.append({**about, **score})
         curves += [{**about, **part} for part in curve]
+        notes += [f"{kind}, {_label(names)}: {text}" for text in said]
         whole[kind, _label(names)] = held_out
         progress(len(whole), total)
-    return scores, curves, whole
+    return scores, curves, notes, whole
 
 
 def _label(names: Sequence[str]) -> str:
@@ -193,10 +198,15 @@ def _classifier(
     return MultimodalClassifier(own, model=model, fusion=fusion)
 
 
-def _score(y: Any, held_out: OutOfFold, groups: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _score(y: Any, held_out: OutOfFold, groups: Any) -> tuple[dict[str, Any], list[Any], list[str]]:
     classes = np.unique(y)
     score = held_out.decision if held_out.decision.ndim == 1 else held_out.probability
-    auc, low, high = bootstrap_auc(y, score, groups, n_resamples=_RESAMPLES, confidence=_CONFIDENCE)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)  # of resamples that lack a class
+        auc, low, high = bootstrap_auc(
+            y, score, groups, n_resamples=_RESAMPLES, confidence=_CONFIDENCE
+        )
+    said = [str(warning.message) for warning in caught]
     numbers = {
         "auc": auc,
         "auc_low": low,
@@ -207,9 +217,9 @@ def _score(y: Any, held_out: OutOfFold, groups: Any) -> tuple[dict[str, Any], li
         "folds": held_out.folds,
     }
     if held_out.decision.ndim > 1:
-        return numbers, []
+        return numbers, [], said
     fpr, tpr, _ = roc_curve(y == classes[1], held_out.decision)
-    return numbers, [{"fpr": fpr.tolist(), "tpr": tpr.tolist()}]
+    return numbers, [{"fpr": fpr.tolist(), "tpr": tpr.tolist()}], said
 
 
 def _scheme(held_out: OutOfFold, cohort: Cohort) -> dict[str, Any]:
@@ -238,7 +248,7 @@ def _shares(model: MultimodalClassifier, blocks: Mapping[str, Block]) -> list[di
 
 
 def _describe(
-    cohort: Cohort, modalities: Mapping[str, Any], blocks: Mapping[str, Block]
+    cohort: Cohort, modalities: Mapping[str, Any], blocks: Mapping[str, Block], notes: list[str]
 ) -> dict[str, Any]:
     rows = []
     for name, block in blocks.items():
@@ -262,5 +272,5 @@ def _describe(
         "label": cohort.label,
         "classes": {str(c): int(n) for c, n in zip(found, counts, strict=True)},
         "modalities": rows,
-        "notes": list(cohort.notes),
+        "notes": [*cohort.notes, *notes],
     }

@@ -7,7 +7,7 @@ helpers. Kernel files write both as plain functions and tie them together::
     def blend(a, b, weight): ...
 
     def _rows(src, out, ...):     # CPU: ``prange`` over rows
-    def _threads(src, out, ...):  # CUDA: ``grid_stride`` over ``work`` elements
+    def _threads(src, out, ...):  # CUDA: a grid-stride loop over ``work`` elements
 
     linear = Kernel("linear", _rows, _threads)
 
