@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from fastmm.multimodal import MultimodalClassifier as MultimodalClassifier
     from fastmm.pairwise import linear_kernel as linear_kernel
     from fastmm.pairwise import rbf_kernel as rbf_kernel
+    from fastmm.read.reading import read_volume as read_volume
     from fastmm.read.volume import Volume as Volume
-    from fastmm.read.volume import read_volume as read_volume
     from fastmm.solve.linear import Ridge as Ridge
     from fastmm.solve.linear import RidgeCV as RidgeCV
     from fastmm.solve.lssvm import LSSVC as LSSVC
@@ -51,7 +51,7 @@ _HOMES = {
     "rbf_kernel": "pairwise",
     "load_images": "batch",
     "Volume": "read.volume",
-    "read_volume": "read.volume",
+    "read_volume": "read.reading",
     "Ridge": "solve.linear",
     "RidgeCV": "solve.linear",
     "LSSVC": "solve.lssvm",

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fastmm._interp import Rescale, resize_linear
 from fastmm.batch_options import BatchOptions, Progress
-from fastmm.read.dicom import Slice
 from fastmm.read.rows import Plan, read_ahead, read_filled
+from fastmm.read.source import Slice
 
 __all__ = ["fill_rows"]
 
@@ -30,7 +30,7 @@ def fill_rows(
     held = n_bytes = done = 0
     results = read_ahead(pool, read_filled, [(job.header, options.channel) for job in plan.jobs])
     for job, (error, part) in zip(plan.jobs, results, strict=True):
-        frames = job.header.layout.frames
+        frames = job.header.frames
         done += frames
         if part is None:
             if options.faults is None:

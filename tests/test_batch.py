@@ -14,8 +14,8 @@ from dicom_files import SERIES, image, write, write_series
 from fastmm import batch_filling
 from fastmm.batch import load_images, load_rows
 from fastmm.errors import DicomError, FastmmError, GeometryError
+from fastmm.read.reading import read_volume
 from fastmm.read.rows import series_units
-from fastmm.read.volume import read_volume
 
 
 def _expected(values: np.ndarray, shape: tuple[int, int], window=None) -> np.ndarray:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastmm.errors import LimitError
 from fastmm.read.encoding import (
@@ -23,41 +20,14 @@ from fastmm.read.encoding import (
 from fastmm.read.header import Header, interpret
 from fastmm.read.layout import check_length
 from fastmm.read.pixels import decode_rle, extend, pick_channel, valid_mask, words
+from fastmm.read.source import Slice
 from fastmm.read.tags import read_tags
 
-__all__ = ["MAX_BYTES", "Slice", "read_header", "read_pixels", "read_slice"]
+__all__ = ["MAX_BYTES", "read_header", "read_pixels", "read_slice"]
 
 #: Most bytes the float32 image of one file, or one volume, may take. A header that promises
 #: more is a LimitError before anything is allocated. Set it to raise or lower the limit.
 MAX_BYTES = 4 << 30
-
-
-@dataclass(frozen=True, eq=False)
-class Slice:
-    """The stored pixels of one DICOM file with the header that gives them meaning.
-
-    Attributes
-    ----------
-    header : Header
-        Rescale, units and geometry.
-    stored : ndarray of shape (frames, rows, columns), integer, native byte order
-        Bits cut from HighBit and BitsStored, sign extended; neither rescaled nor inverted.
-    valid : ndarray of bool, same shape, or None
-        False where a pixel is padding; None where none is.
-    n_bytes : int
-        Bytes of pixel data read from the file.
-    """
-
-    header: Header
-    stored: NDArray[Any]
-    valid: NDArray[np.bool_] | None
-    n_bytes: int
-
-    def values(self) -> NDArray[np.float32]:
-        """Return the rescaled pixels; computed in float64, rounded once to float32."""
-        shape = (-1, 1, 1)
-        slope, intercept = self.header.slope.reshape(shape), self.header.intercept.reshape(shape)
-        return (self.stored * slope + intercept).astype(np.float32)
 
 
 def read_slice(path: str | os.PathLike[str], *, channel: int | None = None) -> Slice:

@@ -95,7 +95,7 @@ def check_grid(
 
 def affine_of(
     orientation: Sequence[float] | None,
-    position: Sequence[float] | None,
+    position: Sequence[float] | NDArray[np.float64] | None,
     spacing: Sequence[float],
 ) -> NDArray[np.float64]:
     """Return the 4 x 4 map from index (x, y, z, 1) to patient LPS in mm.

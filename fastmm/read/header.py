@@ -61,8 +61,10 @@ class Header:
         Distance of rows and of columns in mm, NaN where unknown.
     thickness : float
         SliceThickness in mm, NaN where unknown.
-    position, orientation : tuple of float or None
-        ImagePositionPatient (3) and ImageOrientationPatient (6).
+    positions : ndarray of shape (frames, 3), float64, or None
+        ImagePositionPatient of each frame in mm, LPS.
+    orientation : tuple of float or None
+        ImageOrientationPatient (6), that of all frames.
     patient : str
         Digest of PatientID, to compare and never to show.
     notes : tuple of str
@@ -80,13 +82,18 @@ class Header:
     sop_class: str
     spacing: tuple[float, float]
     thickness: float
-    position: tuple[float, float, float] | None
+    positions: NDArray[np.float64] | None
     orientation: tuple[float, ...] | None
     patient: str = field(repr=False)
     notes: tuple[str, ...]
     syntax: str
     offset: int
     word_vr: bool
+
+    @property
+    def frames(self) -> int:
+        """Number of images."""
+        return self.layout.frames
 
 
 def interpret(
@@ -130,7 +137,7 @@ def interpret(
         sop_class=sop_class,
         spacing=spacing,
         thickness=thickness,
-        position=position,  # type: ignore[arg-type]
+        positions=None if position is None else np.full((layout.frames, 3), position),
         orientation=orientation,
         patient=hashlib.blake2b(patient.strip(b" \0"), digest_size=16).hexdigest(),
         notes=tuple(notes + more),

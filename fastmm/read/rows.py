@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fastmm.errors import DicomError, FastmmError
-from fastmm.read.dicom import Slice, read_header, read_pixels
+from fastmm.read.dicom import read_header, read_pixels
 from fastmm.read.header import Header
 from fastmm.read.series import choose_series, find_members, sort_slices
+from fastmm.read.source import Slice
 
 __all__ = [
     "READERS",
@@ -61,7 +62,7 @@ def plan_rows(paths: Sequence[Path], pool: ThreadPoolExecutor, faults: Report | 
         count = 0
         for header in headers:
             plan.jobs.append(Job(header, plan.n_rows + count, path, count))
-            count += header.layout.frames
+            count += header.frames
             notes = [*notes, *header.notes]
         for file, fault in broken:
             if faults is not None:
@@ -99,7 +100,7 @@ def _headers_of(path: Path) -> tuple[list[Header], list[tuple[Path, Exception]],
     try:
         headers, more = sort_slices(choose_series(path, headers, None))
     except FastmmError as error:
-        rows = sum(h.layout.frames for h in headers)
+        rows = sum(h.frames for h in headers)
         return [], [*broken, *[(path, error)] * rows], notes
     return headers, broken, notes + more
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from fastmm.errors import DicomError, FastmmError, GeometryError
-from fastmm.read.dicom import Slice, read_header, read_pixels
+from fastmm.read.dicom import read_header, read_pixels
 from fastmm.read.encoding import is_dicom
 from fastmm.read.geometry import order_along_normal
 from fastmm.read.header import Header, NoImageError
+from fastmm.read.source import Slice
 from fastmm.read.tags import label
 
 __all__ = ["Member", "choose_series", "find_members", "sort_slices"]
@@ -80,15 +81,15 @@ def sort_slices(headers: Sequence[Header]) -> tuple[list[Header], list[str]]:
     first = headers[0]
     if len(headers) == 1:
         return [first], []
-    for name in ("position", "orientation"):
+    for name in ("positions", "orientation"):
         lacking = next((h for h in headers if getattr(h, name) is None), None)
         if lacking is not None:
-            tag = f"Image{name.capitalize()}Patient"
+            tag = f"Image{name.removesuffix('s').capitalize()}Patient"
             raise GeometryError(
                 f"{lacking.path}: {label(tag)} is missing, so its place in the series of "
                 f"{len(headers)} slices is not known."
             )
-    positions = np.array([h.position for h in headers])
+    positions = np.array([h.positions[0] for h in headers if h.positions is not None])
     order, runs = order_along_normal(positions, first.orientation or ())
     dropped: set[int] = set()
     for run in runs:

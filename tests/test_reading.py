@@ -16,7 +16,8 @@ from pydicom.data import get_testdata_file
 
 from fastmm.errors import DicomError, FastmmError, GeometryError, LimitError
 from fastmm.read import dicom
-from fastmm.read.volume import Volume, read_volume
+from fastmm.read.reading import read_volume
+from fastmm.read.volume import Volume
 
 
 def _simpleitk(folder: Path) -> SimpleITK.Image:
