@@ -111,11 +111,13 @@ def timed(request: pytest.FixtureRequest, benchmark: Any, copy_limit: Any) -> Ca
     """Return a function that times a call and records what the figure means.
 
     ``timed(function, *args, group=..., peer=..., bytes=..., flops=..., check=...,
-    tolerance=..., calls=...)`` calls `function` with copies of `args` in turn, so many of
-    them that no call finds its input in a cache, and waits for the device within the time
-    taken. `bytes` are those that must be read and written at least. `check` turns a result
-    into its error against an oracle, which must not exceed `tolerance`. With `calls`, the
-    mean cost of that many calls of a short function, inputs in the cache, is taken.
+    tolerance=..., calls=..., files=..., on=...)`` calls `function` with copies of `args` in
+    turn, so many of them that no call finds its input in a cache, and waits for the device
+    within the time taken. `bytes` are those that must be read and written at least. `check`
+    turns a result into its error against an oracle, which must not exceed `tolerance`. With
+    `calls`, the mean cost of that many calls of a short function, inputs in the cache, is
+    taken. `files` are read by one call; `on` names the device of a function that no array
+    comes into.
     """
     small = request.config.getoption("--sizes") == "small"
 
@@ -129,8 +131,10 @@ def timed(request: pytest.FixtureRequest, benchmark: Any, copy_limit: Any) -> Ca
         check: Callable[[Any], float] | None = None,
         tolerance: float = 0.0,
         calls: int = 1,
+        files: int = 0,
+        on: str | None = None,
     ) -> None:
-        wait = _waiter(args)
+        wait = _gpu_waiter() if on == "GPU" else _waiter(args)
         device = "CPU" if wait is None else "GPU"
         benchmark.group = f"{group}, {device}"
         info = benchmark.extra_info
@@ -168,6 +172,8 @@ def timed(request: pytest.FixtureRequest, benchmark: Any, copy_limit: Any) -> Ca
             info["bytes"], info["GB/s"] = bytes, round(bytes / median / 1e9, 3)
             if not small:
                 info["copy_limit_GB/s"] = round(copy_limit(device) / 1e9, 3)
+        if files:
+            info["files/s"] = round(files / median)
         if flops:
             info["flops"], info["GFLOP/s"] = flops, round(flops / median / 1e9, 3)
 
@@ -188,12 +194,16 @@ def _leaves(value: Any) -> list[Any]:
     return [value] if hasattr(value, "nbytes") else []
 
 
+def _gpu_waiter() -> Callable[[], None]:
+    import cupy
+
+    return cupy.cuda.get_current_stream().synchronize  # type: ignore[no-any-return]
+
+
 def _waiter(args: Any) -> Callable[[], None] | None:
     for leaf in _leaves(args):
         if type(leaf).__module__.startswith("cupy"):
-            import cupy
-
-            return cupy.cuda.get_current_stream().synchronize  # type: ignore[no-any-return]
+            return _gpu_waiter()
         if getattr(leaf, "is_cuda", False):
             import torch
 

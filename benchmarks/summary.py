@@ -28,6 +28,8 @@ TARGETS = (
     ("patches", "NumPy views, copied", 1.0),
     ("stack, standardised", "scikit-learn", 4.0),
     ("ridge search", "scikit-learn", 150.0),
+    ("load", "pydicom and OpenCV", 10.0),
+    ("headers", "pydicom", 10.0),
 )
 # Benchmarks that use pytest-benchmark alone say by the end of their name whose they are.
 _PEERS = {"sklearn": "scikit-learn", "opencv": "OpenCV", "torch": "PyTorch", "numpy": "NumPy"}
@@ -89,7 +91,7 @@ def table(machine: dict[str, Any], records: list[dict[str, Any]]) -> str:
             f"{r['task']}, {r['device']}" if r["peer"] == "fastmm" or against is None else "",
             f"**{r['peer']}**" if r["peer"] == "fastmm" else r["peer"],
             _duration(r["stats"]["median"]),
-            "" if rate is None else f"{rate:.1f} GB/s",
+            _rate(info),
             "" if rate is None or limit is None else f"{100 * rate / limit:.0f} %",
             "" if against is None else f"{against['ratio']:.2f} x",
             _verdict(against),
@@ -163,6 +165,12 @@ def _target(peer: dict[str, Any]) -> float | None:
         if peer["task"].startswith(task) and peer["peer"] == name:
             return ratio
     return None
+
+
+def _rate(info: dict[str, Any]) -> str:
+    if "files/s" in info:
+        return f"{info['files/s']:,} files/s"
+    return f"{info['GB/s']:.1f} GB/s" if "GB/s" in info else ""
 
 
 def _verdict(against: dict[str, Any] | None) -> str:

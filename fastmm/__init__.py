@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from fastmm.pairwise import linear_kernel as linear_kernel
     from fastmm.pairwise import rbf_kernel as rbf_kernel
     from fastmm.read.reading import read_volume as read_volume
+    from fastmm.read.scanning import scan as scan
+    from fastmm.read.series_info import SeriesInfo as SeriesInfo
     from fastmm.read.volume import Volume as Volume
     from fastmm.solve.linear import Ridge as Ridge
     from fastmm.solve.linear import RidgeCV as RidgeCV
@@ -51,7 +53,9 @@ _HOMES = {
     "rbf_kernel": "pairwise",
     "load_images": "batch",
     "Volume": "read.volume",
+    "SeriesInfo": "read.series_info",
     "read_volume": "read.reading",
+    "scan": "read.scanning",
     "Ridge": "solve.linear",
     "RidgeCV": "solve.linear",
     "LSSVC": "solve.lssvm",

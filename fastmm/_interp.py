@@ -11,17 +11,18 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastmm._space import Space
 
-__all__ = ["Rescale", "canonical", "resize_linear"]
+__all__ = ["Rescale", "canonical", "linear_tables", "resize_linear"]
 
 
 class Rescale(NamedTuple):
     """Per-image value map applied before interpolation: clip(v * slope + intercept)."""
 
-    slope: Sequence[float] | float = 1.0
-    intercept: Sequence[float] | float = 0.0
+    slope: Sequence[float] | NDArray[np.float64] | float = 1.0
+    intercept: Sequence[float] | NDArray[np.float64] | float = 0.0
     low: float = -np.inf
     high: float = np.inf
 
@@ -47,24 +48,30 @@ def resize_linear(space: Space, src: Any, out: Any, rescale: Rescale | None = No
 
     dtype, count = np.dtype(out.dtype), src.shape[0]
     rescale = rescale or Rescale()
-    slope, intercept = (
-        space.asarray(np.broadcast_to(np.asarray(v, dtype), (count,)).copy())
-        for v in (rescale.slope, rescale.intercept)
-    )
+    slope = _per_image(space, rescale.slope, count, dtype)
+    intercept = _per_image(space, rescale.intercept, count, dtype)
     limits = space.asarray(np.array([rescale.low, rescale.high], dtype))
-    tables: list[Any] = []
-    for before, after in zip(src.shape[1:], out.shape[1:], strict=True):
-        tables += _tables_in(space, before, after, dtype.char)
+    tables = _tables_in(space, src.shape[1:], out.shape[1:], dtype.char)
     space.launch(linear, out.size, src, out, slope, intercept, limits, *tables)
 
 
-@lru_cache(maxsize=256)
-def _tables_in(space: Space, before: int, after: int, dtype: str) -> tuple[Any, ...]:
-    return tuple(space.asarray(table) for table in _linear_tables(before, after, dtype))
+def _per_image(space: Space, value: Any, count: int, dtype: np.dtype[Any]) -> Any:
+    array = np.asarray(value, dtype)
+    return space.asarray(array if array.shape == (count,) else np.full(count, array, dtype))
 
 
 @lru_cache(maxsize=256)
-def _linear_tables(before: int, after: int, dtype: str) -> tuple[np.ndarray[Any, Any], ...]:
+def _tables_in(
+    space: Space, before: tuple[int, ...], after: tuple[int, ...], dtype: str
+) -> tuple[Any, ...]:
+    sizes = zip(before, after, strict=True)
+    tables = (table for m, n in sizes for table in linear_tables(m, n, dtype))
+    return tuple(space.asarray(table) for table in tables)
+
+
+@lru_cache(maxsize=256)
+def linear_tables(before: int, after: int, dtype: str) -> tuple[np.ndarray[Any, Any], ...]:
+    """Return, for each pixel after, its two neighbours before and the weight of the second."""
     if before > 1 << 32:
         raise ValueError(f"An axis to resize must have at most 2^32 pixels, got {before}.")
     # Unsigned: a signed index would make Numba test for negative ones in the inner loop.

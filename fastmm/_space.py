@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmm.errors import DeviceMemoryError
+
 if TYPE_CHECKING:
     from fastmm.kernels._jit import Kernel
 
-__all__ = ["Space", "cuda_available", "enter", "space_for"]
+__all__ = ["Space", "cuda_available", "enter", "space_for", "telling_of_memory"]
 
 _DLPACK_CPU, _DLPACK_CUDA = 1, 2
 _LOG = logging.getLogger("fastmm")
@@ -31,6 +34,7 @@ class Space:
 
     kind: str  # "cpu" | "cuda" | "simulator"
     device: int = 0
+    parallel: bool = True  # on the CPU, whether a launch may use other threads than its own
 
     def __str__(self) -> str:
         return f"cuda:{self.device}" if self.kind == "cuda" else f"the {self.kind}"
@@ -60,12 +64,30 @@ class Space:
         if work == 0:
             return
         if self.kind == "cpu":
-            kernel.run_cpu(work, *(_writable_alias(a) for a in args))
+            args = tuple(map(_writable_alias, args))
+            if self.parallel:
+                kernel.run_cpu(work, *args)
+            else:
+                kernel.run_serial(*args)
         elif self.kind == "simulator":
             kernel.run_simulator(work, *args)
         else:
             with self.xp.cuda.Device(self.device):
                 kernel.run_cuda(work, self.xp.cuda.get_current_stream().ptr, *args)
+
+
+@contextmanager
+def telling_of_memory(space: Space) -> Iterator[None]:
+    """Turn a device that is out of memory into a DeviceMemoryError, its pool emptied."""
+    if space.kind != "cuda":
+        yield
+        return
+    memory = space.xp.cuda.memory
+    try:
+        yield
+    except memory.OutOfMemoryError as error:
+        space.xp.get_default_memory_pool().free_all_blocks()
+        raise DeviceMemoryError(f"{space} is out of memory: {error}") from None
 
 
 def enter(**arrays: Any) -> tuple[Space, list[Any], Callable[[Any], Any]]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fastmm._space import telling_of_memory
+from fastmm.batch_device import fill_device_rows
 from fastmm.batch_filling import fill_rows
 from fastmm.batch_options import (
     BatchOptions,
@@ -19,7 +21,8 @@ from fastmm.batch_options import (
     check_paths,
     show_progress,
 )
-from fastmm.read.rows import READERS, Report, plan_rows
+from fastmm.read.ahead import READERS
+from fastmm.read.rows import Report, plan_rows
 
 __all__ = ["ImageRows", "load_images", "load_rows"]
 
@@ -68,6 +71,9 @@ def load_images(
     antialias: bool = False,
     normalize: str | None = None,
     channel: int | None = None,
+    nonfinite: str | float = "raise",
+    suv: bool = False,
+    invert: bool = True,
     device: str = "auto",
     on_error: str = "raise",
     report: Report | None = None,
@@ -84,8 +90,10 @@ def load_images(
     Parameters
     ----------
     paths : str, PathLike or iterable of these
-        DICOM files, and folders that hold one series each. A file gives one row per
-        frame, a folder one row per slice, ordered by position along the normal.
+        DICOM, NIfTI, PNG, JPEG and TIFF files, told apart by their content, and folders
+        that hold one DICOM series each, or one NIfTI file, or pictures. A file gives one
+        row per frame, slice or page, in the order of their places; a folder one row per
+        slice, DICOM by position along the normal, pictures in the natural order of names.
     shape : (height, width)
         Of the result, in pixels. Not OpenCV's (width, height).
     window : (center, width), optional
@@ -99,6 +107,12 @@ def load_images(
     channel : int, optional
         0, 1 or 2: the channel of colour images. Without it, colour is an error unless red,
         green and blue are equal.
+    nonfinite : "raise" or float, default "raise"
+        What NaN and infinite pixels of floating-point files become.
+    suv : bool, default False
+        Convert PET in Bq/ml to standardised uptake values by body weight.
+    invert : bool, default True
+        Invert MONOCHROME1 of CR, DX, MG, XA, RF and OT; False leaves it as it is stored.
     device : "auto", "cpu" or "cuda", default "auto"
         Where the images are made and stay.
     on_error : "raise" or "skip", default "raise"
@@ -120,7 +134,7 @@ def load_images(
 
     Raises
     ------
-    DicomError, GeometryError, LimitError
+    DicomError, NiftiError, PictureError, GeometryError, LimitError
         About the content of a file, with ``on_error="raise"``.
     FileNotFoundError, PermissionError
         If a path cannot be read, with ``on_error="raise"``.
@@ -151,6 +165,9 @@ def load_images(
         antialias=antialias,
         normalize=normalize,
         channel=channel,
+        nonfinite=nonfinite,
+        suv=suv,
+        invert=invert,
         device=device,
         on_error=on_error,
         report=report,
@@ -167,6 +184,9 @@ def load_rows(
     antialias: bool = False,
     normalize: str | None = None,
     channel: int | None = None,
+    nonfinite: str | float = "raise",
+    suv: bool = False,
+    invert: bool = True,
     device: str = "auto",
     on_error: str = "raise",
     report: Report | None = None,
@@ -176,8 +196,8 @@ def load_rows(
 
     Parameters
     ----------
-    paths, shape, window, interpolation, antialias, normalize, channel, device, on_error, \
-report, progress
+    paths, shape, window, interpolation, antialias, normalize, channel, nonfinite, suv, \
+invert, device, on_error, report, progress
         As in `load_images`.
 
     Returns
@@ -204,6 +224,9 @@ report, progress
         antialias=antialias,
         normalize=normalize,
         channel=channel,
+        nonfinite=nonfinite,
+        suv=suv,
+        invert=invert,
         device=device,
         on_error=on_error,
         report=report,
@@ -213,10 +236,13 @@ report, progress
 
 def _load(paths: Paths, options: BatchOptions, progress: bool | Progress) -> ImageRows:
     with show_progress(progress) as tick, ThreadPoolExecutor(READERS) as pool:
-        plan = plan_rows(check_paths(paths), pool, options.faults)
-        out = options.space.xp.full((plan.n_rows, *options.shape), np.nan, np.float32)
+        plan = plan_rows(check_paths(paths), pool, options.faults, options.adapt)
+        fill = fill_device_rows if options.space.kind == "cuda" else fill_rows
+        with telling_of_memory(options.space):
+            out = options.space.xp.empty((plan.n_rows, *options.shape), np.float32)
+        out[plan.lost] = np.nan
         tick(0, plan.n_rows)
-        n_bytes = fill_rows(out, plan, options, pool, tick)
+        n_bytes = fill(out, plan, options, pool, tick)
     for note, count in plan.notes.items():
         files = f" ({count} files)" if count > 1 else ""
         warnings.warn(f"{note}{files}.", UserWarning, stacklevel=3)

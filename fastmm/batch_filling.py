@@ -1,88 +1,99 @@
-"""Rows out of files: read pixels ahead, and rescale, window and resize them in one pass."""
+"""Rows out of files on the CPU: each file is read and resized by one thread, in its cache.
+
+A thread reads the stored pixels of a file into a buffer, puts them right in place, and
+resizes them into the row of the batch: one pass over the pixels in memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmm._interp import Rescale, resize_linear
+from fastmm._interp import resize_linear
+from fastmm._space import Space
 from fastmm.batch_options import BatchOptions, Progress
-from fastmm.read.rows import Plan, read_ahead, read_filled
-from fastmm.read.source import Slice
+from fastmm.batch_plain import load_plain
+from fastmm.batch_runs import Piece, Run, note_fault, split_runs
+from fastmm.errors import FastmmError
+from fastmm.read.ahead import read_ahead
+from fastmm.read.filled import read_filled
+from fastmm.read.rows import Plan
+from fastmm.read.source import Slice, rescaled
 
-__all__ = ["fill_rows"]
+__all__ = ["fill_rows", "resize_frames"]
 
-# Raw pixels that wait for one kernel call, which takes one copy of them.
-_CHUNK_BYTES = 128 << 20
-# What the kernel reads as it is; other integers are rare and rescaled on the host.
+# What the kernel reads as it is; other types are rare and rescaled before.
 _NATIVE = {"uint8", "int16", "uint16"}
+
+Faults = list[tuple[Piece, Exception]]
 
 
 def fill_rows(
-    out: Any, plan: Plan, options: BatchOptions, pool: ThreadPoolExecutor, tick: Progress
+    out: NDArray[np.float32],
+    plan: Plan,
+    options: BatchOptions,
+    pool: ThreadPoolExecutor,
+    tick: Progress,
 ) -> int:
     """Fill the rows of `out` as planned; return the bytes of pixel data that were read."""
-    waiting: dict[tuple[Any, ...], list[tuple[int, Slice]]] = {}
-    held = n_bytes = done = 0
-    results = read_ahead(pool, read_filled, [(job.header, options.channel) for job in plan.jobs])
-    for job, (error, part) in zip(plan.jobs, results, strict=True):
-        frames = job.header.frames
-        done += frames
-        if part is None:
-            if options.faults is None:
-                raise error
-            places = range(job.first, job.first + frames)
-            options.faults.extend((job.header.path, place, error) for place in places)
-        else:
-            stored = part.stored
-            n_bytes += part.n_bytes
-            waiting.setdefault((stored.shape[1:], stored.dtype.str), []).append((job.row, part))
-            held += stored.nbytes
-        if held >= _CHUNK_BYTES or job is plan.jobs[-1]:
-            for batch in waiting.values():
-                _resize_batch(out, batch, options)
-            waiting, held = {}, 0
-        tick(done, plan.n_rows)
+    runs = list(split_runs(plan.jobs, options))
+    # One thread for each run; the threads of a kernel are for the only one.
+    options = replace(options, space=replace(options.space, parallel=len(runs) == 1))
+    calls = [(out, run, options) for run in runs]
+    n_bytes = 0
+    for run, (error, result) in zip(runs, read_ahead(pool, _fill, calls), strict=True):
+        if error is not None:
+            raise error
+        count, faults = result
+        n_bytes += count
+        for piece, fault in faults:
+            note_fault(options, piece, fault)
+        tick(run.rows.stop, plan.n_rows)
     return n_bytes
 
 
-def _resize_batch(out: Any, batch: Sequence[tuple[int, Slice]], options: BatchOptions) -> None:
-    """Resize images of one shape and dtype with one kernel call."""
-    space = options.space
-    rows = np.concatenate([np.arange(row, row + len(part.stored)) for row, part in batch])
-    # Rows mostly follow each other, and are then written in place.
-    together = bool((np.diff(rows) == 1).all())
-    target = (
-        out[int(rows[0]) : int(rows[-1]) + 1]
-        if together
-        else space.xp.empty((len(rows), *out.shape[1:]), np.float32)
-    )
-    images, rescale = _rescaled([part for _, part in batch], options.window)
-    resize_linear(space, space.asarray(images)[:, None], target[:, None], rescale)
-    if options.normalize is not None:
-        target[...] = options.normalize(target)
-    if not together:
-        out[space.asarray(rows)] = target
+def _fill(out: NDArray[np.float32], run: Run, options: BatchOptions) -> tuple[int, Faults]:
+    done = load_plain(out, run, options) if run.plain else [False] * len(run.pieces)
+    n_bytes = 0
+    faults: Faults = []
+    for piece, is_done in zip(run.pieces, done, strict=True):
+        rows = out[piece.row : piece.row + piece.frames]
+        try:
+            if is_done:
+                n_bytes += piece.plain_bytes
+            else:
+                part = read_filled(piece.job.header, options.channel, options.nonfinite)
+                n_bytes += part.n_bytes
+                resize_frames(rows, part, piece, options)
+        except (FastmmError, OSError) as error:
+            faults.append((piece, error))
+            rows[...] = np.nan
+    return n_bytes, faults
 
 
-def _rescaled(
-    parts: Sequence[Slice], window: tuple[float, float] | None
-) -> tuple[NDArray[Any], Rescale]:
-    """Return the images, and what the kernel has to do to their values."""
-    slope = np.concatenate([part.header.slope for part in parts])
-    intercept = np.concatenate([part.header.intercept for part in parts])
-    native = parts[0].stored.dtype.name in _NATIVE
-    images = [part.stored if native else part.values() for part in parts]
-    if not native:
+def resize_frames(rows: Any, part: Slice, piece: Piece, options: BatchOptions) -> None:
+    """Rescale, window, resize and normalise some images of a file into their rows."""
+    frames = slice(piece.first, piece.first + piece.frames)
+    space, images = options.space, part.stored[frames]
+    slope, intercept = part.header.slope[frames], part.header.intercept[frames]
+    if images.dtype.name not in _NATIVE:
+        images = rescaled(images, slope, intercept)
         slope, intercept = np.ones_like(slope), np.zeros_like(intercept)
-    low, high = -np.inf, np.inf
-    if window is not None:
-        center, width = window
-        slope, intercept = slope / width, (intercept - (center - width / 2)) / width
-        low, high = 0.0, 1.0
-    joined = images[0] if len(images) == 1 else np.concatenate(images)
-    return joined, Rescale(slope, intercept, low, high)  # type: ignore[arg-type]
+    rescale = options.rescale(slope, intercept)
+    resize_linear(space, space.asarray(images)[:, None], rows[:, None], rescale)
+    if options.normalize is not None:
+        valid = None if part.valid is None else part.valid[frames]
+        rows[...] = options.normalize(rows, _mask(space, valid, rows.shape))
+
+
+def _mask(space: Space, valid: NDArray[np.bool_] | None, shape: tuple[int, ...]) -> Any:
+    """Return which pixels of the resized images are not for the most part padding."""
+    if valid is None:
+        return None
+    share = space.xp.empty(shape, np.float32)
+    resize_linear(space, space.asarray(valid.view(np.uint8))[:, None], share[:, None])
+    return share >= 0.5

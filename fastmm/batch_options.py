@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastmm import _check
+from fastmm._interp import Rescale
 from fastmm._space import Space, space_for
+from fastmm.read.finiteness import check_nonfinite
 from fastmm.read.rows import Report
+from fastmm.read.source import Source
+from fastmm.read.values import as_asked
 
 __all__ = ["BatchOptions", "Paths", "Progress", "check_options", "check_paths", "show_progress"]
 
@@ -25,10 +32,24 @@ class BatchOptions:
 
     shape: tuple[int, ...]
     window: tuple[float, float] | None
-    normalize: Callable[[Any], Any] | None
+    normalize: Callable[[Any, Any], Any] | None  # of images and the mask of what counts
     channel: int | None
+    nonfinite: str | float
+    suv: bool
+    invert: bool
     space: Space
     faults: Report | None
+
+    def adapt(self, source: Source) -> Source:
+        """Return the source of the values that are asked for."""
+        return as_asked(source, suv=self.suv, invert=self.invert)
+
+    def rescale(self, slope: NDArray[np.float64], intercept: NDArray[np.float64]) -> Rescale:
+        """Return the map from stored values to values, or to [0, 1] with a window."""
+        if self.window is None:
+            return Rescale(slope, intercept)
+        center, width = self.window
+        return Rescale(slope / width, (intercept - (center - width / 2)) / width, 0.0, 1.0)
 
 
 def check_options(
@@ -39,6 +60,9 @@ def check_options(
     antialias: bool,
     normalize: str | None,
     channel: int | None,
+    nonfinite: str | float,
+    suv: bool,
+    invert: bool,
     device: str,
     on_error: str,
     report: Report | None,
@@ -55,7 +79,20 @@ def check_options(
         raise ValueError(f"`channel` must be 0, 1 or 2, got {channel}.")
     _check.one_of(on_error, "on_error", ("raise", "skip"))
     faults = None if on_error == "raise" else [] if report is None else report
-    return BatchOptions(sizes, center_width, method, channel, space_for(device), faults)
+    for name, value in (("suv", suv), ("invert", invert)):
+        if not isinstance(value, bool):
+            raise TypeError(f"`{name}` must be True or False, got {value!r}.")
+    return BatchOptions(
+        shape=sizes,
+        window=center_width,
+        normalize=method,
+        channel=channel,
+        nonfinite=check_nonfinite(nonfinite),
+        suv=suv,
+        invert=invert,
+        space=space_for(device),
+        faults=faults,
+    )
 
 
 def check_paths(paths: Paths) -> list[Path]:
@@ -105,11 +142,11 @@ def _window(window: tuple[float, float] | None) -> tuple[float, float] | None:
     )
 
 
-def _normalizer(method: str | None) -> Callable[[Any], Any] | None:
+def _normalizer(method: str | None) -> Callable[[Any, Any], Any] | None:
     if method is None:
         return None
     if not isinstance(method, str):
         raise TypeError(f"`normalize` must be the name of a method or None, got {method!r}.")
     from fastmm.image.intensity import normalize
 
-    return lambda images: normalize(images, method)
+    return lambda images, mask: normalize(images, method, mask=mask)

@@ -1,4 +1,4 @@
-"""The command ``fastmm``: demo, train, predict and info."""
+"""The command ``fastmm``: demo, train, predict, scan and info."""
 
 from __future__ import annotations
 
@@ -182,6 +182,23 @@ def predict(
     with progress_bars() as task:
         count = predict_job(model, cohort, output, ids=ids, task=task)
     typer.echo(f"{count} predictions in {output}. {NOTICE}")
+
+
+@app.command()
+def scan(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", exists=True, help="Searched with its sub-folders.")
+    ],
+    ids: Annotated[bool, typer.Option("--ids", help="Show the PatientID of each series.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write JSON too; - prints only JSON."),
+    ] = None,
+) -> None:
+    """List what a folder holds, by series; no pixel is decoded."""
+    from fastmm.scan_job import scan_job
+
+    scan_job(folder, ids=ids, output=output)
 
 
 @app.command()

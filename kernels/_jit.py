@@ -16,6 +16,7 @@ Each build compiles when it is first needed.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import threading
@@ -33,7 +34,7 @@ from numba.core import caching
 
 from ._cache import cache_folder, source_hash
 
-__all__ = ["Kernel", "cuda", "numba_cuda", "prange", "scalar"]
+__all__ = ["HostKernel", "Kernel", "cuda", "foreign", "numba_cuda", "prange", "scalar"]
 
 _LOG = logging.getLogger("fastmm")
 # Contraction lets a multiply and an add become one FMA, as CUDA does by itself; nothing
@@ -64,6 +65,17 @@ def scalar(function: Callable[..., Any]) -> Any:
     return numba.njit(**_OPTIONS)(function)
 
 
+def foreign(name: str, result: str, *arguments: str) -> Any:
+    """Name a function of the C library, with Numba's names of types, for helpers to call.
+
+    None where it does not exist, or where helpers are not compiled.
+    """
+    if numba.config.DISABLE_JIT or not hasattr(ctypes.CDLL(None), name):
+        return None
+    kinds = [getattr(numba.types, kind) for kind in (result, *arguments)]
+    return numba.types.ExternalFunction(name, kinds[0](*kinds[1:]))
+
+
 class Kernel:
     """One operation in a CPU build and a CUDA build with the same arguments.
 
@@ -86,6 +98,10 @@ class Kernel:
             self._serial(*args)
         else:
             _THREADS.run(self._parallel, args)
+
+    def run_serial(self, *args: Any) -> None:
+        """Run the CPU build on the calling thread alone, which other threads may do too."""
+        self._serial(*args)
 
     def run_cuda(self, work: int, stream: int, *args: Any) -> None:
         """Launch the CUDA build on the stream with that handle; returns at once."""
@@ -125,6 +141,24 @@ class Kernel:
     def _device(self) -> Any:
         module = numba_cuda()
         return module.jit(_with_names(self._cuda, cuda=module, **self._helpers))
+
+
+class HostKernel:
+    """An operation that only the host has use for: one build, on the calling thread."""
+
+    def __init__(self, name: str, cpu: FunctionType) -> None:
+        self.name, self._cpu = name, cpu
+
+    def __repr__(self) -> str:
+        return f"HostKernel({self.name!r})"
+
+    def __call__(self, *args: Any) -> Any:
+        """Run it; other threads of Python go on meanwhile."""
+        return self._serial(*args)
+
+    @cached_property
+    def _serial(self) -> Any:
+        return _cached(numba.njit(**_OPTIONS)(self._cpu), "serial")
 
 
 def _with_names(function: FunctionType, **names: Any) -> FunctionType:

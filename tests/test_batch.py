@@ -6,14 +6,14 @@ import sys
 import types
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from dicom_files import SERIES, image, write, write_series
 
-from fastmm import batch_filling
+from fastmm import batch, batch_device, batch_filling
 from fastmm.batch import load_images, load_rows
 from fastmm.errors import DicomError, FastmmError, GeometryError
+from fastmm.kernels import _files
 from fastmm.read.reading import read_volume
 from fastmm.read.rows import series_units
 
@@ -23,6 +23,7 @@ def _expected(values: np.ndarray, shape: tuple[int, int], window=None) -> np.nda
     if window is not None:
         center, width = window
         values = np.clip((values - (center - width / 2)) / width, 0, 1)
+    cv2 = pytest.importorskip("cv2")
     return cv2.resize(values, shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
@@ -76,17 +77,77 @@ def test_rows_are_in_order_of_paths_and_positions(tmp_path):
     np.testing.assert_array_equal(again, rows.array)
 
 
-def test_chunks_change_nothing(tmp_path, monkeypatch):
-    write_series(tmp_path / "a", 9)
-    write_series(tmp_path / "b", 3, Modality="MR")
-    frames = np.stack([image(z) for z in range(4)])
-    write(tmp_path / "c.dcm", frames, NumberOfFrames=4)
-    paths = [tmp_path / name for name in ("a", "c.dcm", "b")]
-    whole = load_images(paths, (5, 5), device="cpu")
-    monkeypatch.setattr(batch_filling, "_CHUNK_BYTES", 100)
-    np.testing.assert_array_equal(load_images(paths, (5, 5), device="cpu"), whole)
-    assert whole.shape == (16, 5, 5)
-    _close(whole[10], _expected(frames[1], (5, 5)))
+def _mixed(folder: Path) -> list[Path]:
+    """Write what makes all kinds of runs: series, frames, colour, padding, cut bits."""
+    write_series(folder / "a", 20)
+    write_series(folder / "b", 3, Modality="MR", PixelPaddingValue=int(image(1)[2, 3]))
+    frames = np.stack([image(z) for z in range(40)])
+    write(folder / "c.dcm", frames, NumberOfFrames=40)
+    write(folder / "d.dcm", image(low=0, high=256).astype(np.uint8))
+    write(folder / "e.dcm", image(2, (9, 4)), BitsStored=12, HighBit=11)
+    write(folder / "f.dcm", image(3).astype("u4"))
+    return [folder / name for name in ("a", "c.dcm", "d.dcm", "b", "e.dcm", "f.dcm")]
+
+
+@pytest.mark.parametrize("options", [{}, {"window": (40, 400)}, {"normalize": "zscore"}])
+def test_the_compiled_way_changes_nothing(tmp_path, monkeypatch, options):
+    paths = _mixed(tmp_path)
+    compiled = load_rows(paths, (5, 5), device="cpu", **options)
+    assert compiled.array.shape == (66, 5, 5)
+    monkeypatch.setattr(_files, "READS", False)
+    decoded = load_rows(paths, (5, 5), device="cpu", **options)
+    np.testing.assert_array_equal(compiled.array, decoded.array)
+    assert compiled.n_bytes == decoded.n_bytes
+    assert compiled.units == decoded.units
+
+
+def test_common_files_take_the_compiled_way(tmp_path, monkeypatch):
+    paths = _mixed(tmp_path)
+    decoded: list[Path] = []
+    original = batch_filling.read_filled
+    monkeypatch.setattr(
+        batch_filling,
+        "read_filled",
+        lambda source, *more: decoded.append(source.path) or original(source, *more),
+    )
+    load_images(paths, (5, 5), device="cpu")
+    assert [path.name for path in decoded] == ["f.dcm"]
+
+
+@pytest.mark.parametrize("chunk", [1, 300, 64 << 20])
+@pytest.mark.parametrize("options", [{}, {"window": (40, 400)}, {"normalize": "minmax"}])
+def test_chunks_of_a_device_change_nothing(tmp_path, monkeypatch, options, chunk):
+    # The way to a GPU, with host memory in its place.
+    paths = _mixed(tmp_path)
+    expected = load_rows(paths, (5, 5), device="cpu", **options)
+    monkeypatch.setattr(batch_device, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(batch, "fill_rows", batch_device.fill_device_rows)
+    found = load_rows(paths, (5, 5), device="cpu", **options)
+    np.testing.assert_array_equal(found.array, expected.array)
+    assert found.n_bytes == expected.n_bytes
+
+
+@pytest.mark.parametrize("device", [False, True])
+def test_a_file_that_vanishes_after_its_header(tmp_path, monkeypatch, device):
+    if device:
+        monkeypatch.setattr(batch, "fill_rows", batch_device.fill_device_rows)
+    write_series(tmp_path, 30)
+    victim = sorted(tmp_path.iterdir())[4]
+    original = batch.plan_rows
+
+    def plan(*args):
+        made = original(*args)
+        victim.write_bytes(victim.read_bytes()[:-10])
+        return made
+
+    monkeypatch.setattr(batch, "plan_rows", plan)
+    report: list[tuple[Path, int, Exception]] = []
+    options = {"device": "cpu", "on_error": "skip", "report": report}
+    found = load_images(tmp_path, (4, 4), **options)
+    assert [path for path, *_ in report] == [victim]
+    assert np.isnan(found).all(axis=(1, 2)).tolist() == [n == report[0][1] for n in range(30)]
+    with pytest.raises(DicomError, match="cut"):
+        load_images(tmp_path, (4, 4), device="cpu")
 
 
 def test_units_are_those_of_each_path_in_order(tmp_path):
@@ -240,10 +301,10 @@ def test_copies_are_dropped(tmp_path):
 
 
 def test_progress(tmp_path, monkeypatch, capsys):
-    write_series(tmp_path, 3)
+    write_series(tmp_path, 40)
     calls: list[tuple[int, int]] = []
     load_images(tmp_path, (4, 4), device="cpu", progress=lambda *now: calls.append(now))
-    assert calls == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert calls == [(0, 40), (16, 40), (32, 40), (40, 40)]
     load_images(tmp_path, (4, 4), device="cpu", progress=True)
     monkeypatch.setitem(sys.modules, "rich.progress", None)
     with pytest.raises(ImportError, match=r"fastmm\[app\]"):

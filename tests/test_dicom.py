@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK
 from dicom_files import BIRTH, PATIENT, PATIENT_ID, dataset, image, write
 from pydicom.data import get_testdata_file
 from pydicom.uid import (
@@ -27,7 +26,8 @@ from pydicom.uid import (
 
 from fastmm.errors import DicomError, FastmmError, GeometryError, LimitError
 from fastmm.read import dicom
-from fastmm.read.dicom import read_header, read_slice
+from fastmm.read.dicom import read_header, read_pixels, read_slice
+from fastmm.read.encoding import ENCAPSULATED
 
 
 def _file(name: str) -> str:
@@ -71,9 +71,15 @@ def test_no_file_of_pydicom_is_read_otherwise():
                 found = read_slice(path, channel=0)
             except FastmmError:
                 continue
+            header = found.header
+            coded = header.syntax in ENCAPSULATED and header.syntax != RLELossless
+            if coded or header.layout.photometric.startswith("YBR") or header.lookup:
+                continue  # tested where the decoders, colour and lookup tables are
             expected = pydicom.dcmread(path).pixel_array
-        if found.header.layout.samples == 3:
+        if header.layout.samples == 3:
             expected = expected[..., 0]
+        if header.order is not None:
+            expected = expected[header.order]
         np.testing.assert_array_equal(found.stored.reshape(expected.shape), expected, path.name)
         read += 1
     assert read >= 15
@@ -101,6 +107,7 @@ def test_nested_sequences(tmp_path, depth):
 
 @pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm", "693_UNCI.dcm"])
 def test_values_are_those_of_simpleitk(name):
+    SimpleITK = pytest.importorskip("SimpleITK")
     path = _file(name)
     expected = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path))
     np.testing.assert_allclose(read_slice(path).values(), expected, rtol=1e-6)
@@ -224,7 +231,10 @@ def test_monochrome1_of_x_rays_is_inverted(tmp_path, modality, signed):
                  PhotometricInterpretation="MONOCHROME1", **tags)  # fmt: skip
     top = -1 if signed else 4095
     np.testing.assert_array_equal(read_slice(path).values()[0], (top - pixels.astype(int)) * 2 + 5)
-    assert not read_header(path).notes
+    header = read_header(path)
+    assert not header.notes
+    raw = read_pixels(header.uninverted())
+    np.testing.assert_array_equal(raw.values()[0], pixels.astype(int) * 2 + 5)
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR", "PT", "NM"])
@@ -234,7 +244,9 @@ def test_monochrome1_elsewhere_is_not(tmp_path, modality):
         tmp_path / "a.dcm", pixels, Modality=modality, PhotometricInterpretation="MONOCHROME1"
     )
     np.testing.assert_array_equal(read_slice(path).values()[0], pixels)
-    assert "MONOCHROME1" in read_header(path).notes[0]
+    header = read_header(path)
+    assert "MONOCHROME1" in header.notes[0]
+    assert header.uninverted() is header
 
 
 @pytest.mark.parametrize("vr", ["SS", "US"])
@@ -300,6 +312,8 @@ def test_missing_tag_is_named(tmp_path, name):
         ("Columns", 0),
         ("BitsAllocated", 12),
         ("BitsAllocated", 1),
+        ("BitsAllocated", 24),
+        ("BitsAllocated", 64),
         ("BitsStored", 0),
         ("BitsStored", 17),
         ("HighBit", 200),
@@ -308,7 +322,7 @@ def test_missing_tag_is_named(tmp_path, name):
         ("NumberOfFrames", 0),
         ("NumberOfFrames", -1),
         ("PhotometricInterpretation", "PALETTE COLOR"),
-        ("PhotometricInterpretation", "YBR_FULL"),
+        ("PhotometricInterpretation", "YBR_PARTIAL_420"),
         ("SamplesPerPixel", 3),
     ],
 )
@@ -377,6 +391,7 @@ def test_limit_before_allocating(tmp_path):
     for tags in (
         {"Rows": 65535, "Columns": 65535},
         {"NumberOfFrames": 2_000_000_000},
+        {"NumberOfFrames": 100_000_000, "Rows": 1, "Columns": 1},
         {"Rows": 65535, "Columns": 65535, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7},
     ):
         with pytest.raises(LimitError, match="MAX_BYTES"):
@@ -435,19 +450,6 @@ def test_damaged_rle(tmp_path):
         path.write_bytes(mutated)
         with contextlib.suppress(DicomError):
             assert read_slice(path).stored.shape == (1, 64, 64)
-
-
-@pytest.mark.parametrize(
-    ("name", "package"),
-    [
-        ("MR_small_jp2klossless.dcm", "pylibjpeg-openjpeg"),
-        ("MR_small_jpeg_ls_lossless.dcm", "pyjpegls"),
-        ("JPEG-lossy.dcm", "pylibjpeg-libjpeg"),
-    ],
-)
-def test_missing_decoder_is_named(name, package):
-    with pytest.raises(DicomError, match=rf"1\.2\.840\.10008\.1\.2\.4.*{package}"):
-        read_slice(_file(name))
 
 
 @pytest.mark.parametrize("syntax", ["1.2.3.4", "1.2.840.113619.5.2", "1.2.840.10008.1.2.4.999"])
@@ -564,10 +566,64 @@ def test_other_objects_are_refused(name):
         read_slice(_file(name))
 
 
-def test_enhanced_multi_frame_is_refused_clearly(real_data):
-    for path in real_data.glob("dicom_enhanced/In/Philips/*.dcm"):
-        with pytest.raises(DicomError, match=r"enhanced multi-frame.*\(5200,9229\)"):
-            read_slice(path)
+def test_segmentations_of_one_bit_are_refused():
+    with pytest.raises(DicomError, match=r"BitsAllocated \(0028,0100\) must be 8, 16 or 32, got 1"):
+        read_slice(_file("liver_1frame.dcm"))
+
+
+def _floats(path: Path, values: np.ndarray, **tags) -> Path:
+    """Write floats; they have neither BitsStored, HighBit nor PixelRepresentation."""
+    double = values.dtype == np.float64
+    name, vr = ("DoubleFloatPixelData", "OD") if double else ("FloatPixelData", "OF")
+    little = tags.get("syntax") != ExplicitVRBigEndian
+    data = values.astype(values.dtype.newbyteorder("<" if little else ">")).tobytes()
+    gone = dict.fromkeys(["PixelData", "BitsStored", "HighBit", "PixelRepresentation"])
+    shape = np.zeros(values.shape, np.int64 if double else np.int32)
+    return write(path, shape, **({"raw": {name: (vr, data)}} | gone | tags))
+
+
+@pytest.mark.parametrize(
+    "syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian]
+)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_float_pixels(tmp_path, syntax, kind):
+    values = np.random.default_rng(0).normal(0, 1e3, (5, 6)).astype(kind)
+    path = _floats(tmp_path / "a.dcm", values, syntax=syntax, Modality="MR", RescaleSlope=2)
+    found = read_slice(path)
+    assert found.stored.dtype == kind
+    np.testing.assert_array_equal(found.stored[0], values)
+    np.testing.assert_array_equal(found.values()[0], (values * 2.0).astype(np.float32))
+
+
+def test_float_pixels_stay_as_they_are_even_where_they_are_no_numbers(tmp_path):
+    values = np.array([[1, np.nan, -np.inf], [0, 1e30, -1e-30]], np.float32)
+    path = _floats(tmp_path / "a.dcm", values, Modality="MR")
+    np.testing.assert_array_equal(read_slice(path).stored[0], values)
+
+
+@pytest.mark.parametrize("pad", [-5.0, np.nan])
+def test_padding_of_float_pixels(tmp_path, pad):
+    values = np.array([[1, -5, np.nan], [-6, 0, 2]])
+    path = _floats(tmp_path / "a.dcm", values, Modality="MR", DoubleFloatPixelPaddingValue=pad)
+    expected = ~np.isnan(values) if np.isnan(pad) else values != pad
+    np.testing.assert_array_equal(read_slice(path).valid[0], expected)
+    path = _floats(tmp_path / "a.dcm", values, Modality="MR", DoubleFloatPixelPaddingValue=-5.5,
+                   DoubleFloatPixelPaddingRangeLimit=-10)  # fmt: skip
+    np.testing.assert_array_equal(read_slice(path).valid[0], values != -6)
+
+
+@pytest.mark.parametrize(
+    ("tags", "what"),
+    [
+        ({"BitsAllocated": 32}, "BitsAllocated .* must be 64 for DoubleFloatPixelData"),
+        ({"PhotometricInterpretation": "MONOCHROME1", "Modality": "DX"}, "floats have no range"),
+        ({"NumberOfFrames": 2}, r"DoubleFloatPixelData \(7FE0,0009\) is cut: expected 480"),
+    ],
+)
+def test_float_pixels_that_contradict_their_header(tmp_path, tags, what):
+    path = _floats(tmp_path / "a.dcm", np.zeros((5, 6)), **tags)
+    with pytest.raises(DicomError, match=what):
+        read_slice(path)
 
 
 def test_no_patient_data_and_no_chatter(tmp_path, caplog, recwarn):

@@ -19,14 +19,14 @@ def arguments(name, dtype="float32", seed=0):
     """Make a launch of the named kernel: its work and fresh arguments."""
     rng = np.random.default_rng(seed)
     if name == "resizing.linear":
-        from fastmm._interp import _linear_tables
+        from fastmm._interp import linear_tables
 
         src, out = rng.normal(size=(2, 3, 5, 4)).astype(dtype), np.empty((2, 2, 4, 6), dtype)
         scale = [np.array([1, 2], dtype), np.array([0, 3], dtype), np.array([-1, 4], dtype)]
         tables = [
             table
             for before, after in zip(src.shape[1:], out.shape[1:], strict=True)
-            for table in _linear_tables(before, after, np.dtype(dtype).char)
+            for table in linear_tables(before, after, np.dtype(dtype).char)
         ]
         return out.size, [src, out, *scale, *tables]
     if name == "patches.extract":
@@ -109,11 +109,11 @@ def test_rescale_and_window_are_fused_per_image(xp, dtype, out_dtype):
 
 
 def test_tables_end_inside_the_image_at_every_size():
-    from fastmm._interp import _linear_tables
+    from fastmm._interp import linear_tables
 
     for before in (1, 2, 3, 7, 1000, 65_537):
         for after in (1, 2, 3, 5, 999, 70_001):
-            first, second, weight = _linear_tables(before, after, "f")
+            first, second, weight = linear_tables(before, after, "f")
             assert first.dtype == second.dtype == np.uint32
             assert second.max() < before
             assert np.all((second == first) | (second == first + 1))
@@ -121,10 +121,10 @@ def test_tables_end_inside_the_image_at_every_size():
 
 
 def test_an_axis_beyond_its_table_is_refused():
-    from fastmm._interp import _linear_tables
+    from fastmm._interp import linear_tables
 
     with pytest.raises(ValueError, match="at most 2\\^32 pixels, got 4294967297"):
-        _linear_tables(2**32 + 1, 1, "f")
+        linear_tables(2**32 + 1, 1, "f")
 
 
 def test_no_work_launches_nothing():

@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from fastmm.errors import LimitError
+from fastmm.read.decoding import read_encapsulated
 from fastmm.read.encoding import (
     DEFLATED,
+    ENCAPSULATED,
     INFLATED_HEADER,
-    RLE,
     SYNTAXES,
     data_set,
     opened,
 )
 from fastmm.read.header import Header, interpret
 from fastmm.read.layout import check_length
-from fastmm.read.pixels import decode_rle, extend, pick_channel, valid_mask, words
+from fastmm.read.pixels import pick_channel, words
 from fastmm.read.source import Slice
+from fastmm.read.stored import stored_pixels
 from fastmm.read.tags import read_tags
 
 __all__ = ["MAX_BYTES", "read_header", "read_pixels", "read_slice"]
@@ -36,7 +38,8 @@ def read_slice(path: str | os.PathLike[str], *, channel: int | None = None) -> S
     Parameters
     ----------
     path : str or PathLike
-        A DICOM file with the preamble of part 10; uncompressed, deflated or RLE.
+        A DICOM file with the preamble of part 10; uncompressed, deflated, RLE, JPEG, JPEG-LS,
+        JPEG 2000 or HTJ2K. All but the first three and 8-bit JPEG need the extra `codecs`.
     channel : int, optional
         0, 1 or 2: the channel of a colour image. Without it colour is an error unless
         the three channels are equal.
@@ -85,7 +88,11 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 
     Notes
     -----
-    Reads the file up to the pixels only, and skips nested sequences.
+    Reads the file up to the pixels only, and of nested sequences the functional groups and
+    the Modality LUT. Enhanced multi-frame objects (CT, MR, PET, ...) have a rescale and a
+    place for each frame; their frames come in the order of time points, then of places
+    along the normal. Private rescales (Philips) and the real-world value mapping are not
+    applied.
     """
     path = Path(path)
     with opened(path) as file:
@@ -129,13 +136,17 @@ def read_pixels(header: Header, *, channel: int | None = None) -> Slice:
         else:
             data = file
             data.seek(header.offset)
-        raw = data.read(-1 if header.syntax == RLE else layout.n_bytes + layout.n_bytes % 2)
-    if header.syntax == RLE:
-        containers = decode_rle(path, raw, layout)
-    else:
-        check_length(path, layout, len(raw))
+        if header.syntax in ENCAPSULATED:
+            containers, n_bytes = read_encapsulated(
+                path, file, header.offset, header.syntax, layout
+            )
+        else:
+            raw = data.read(layout.n_bytes + layout.n_bytes % 2)
+            n_bytes = len(raw)
+    if header.syntax not in ENCAPSULATED:
+        check_length(path, layout, n_bytes, header.pixels)
         big_endian = not SYNTAXES[header.syntax][1]
         containers = words(raw, layout, big_endian=big_endian, word_vr=header.word_vr)
     containers = np.ascontiguousarray(pick_channel(path, containers, layout, channel))
-    stored = extend(containers, layout)
-    return Slice(header, stored, valid_mask(containers, stored, layout), len(raw))
+    stored, valid = stored_pixels(header, containers)
+    return Slice(header, stored, valid, n_bytes)

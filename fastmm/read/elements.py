@@ -16,11 +16,13 @@ from typing import BinaryIO, NamedTuple
 
 from fastmm.errors import DicomError
 
-__all__ = ["UNDEFINED", "Element", "Scanner"]
+__all__ = ["LONG_VRS", "UNDEFINED", "Element", "Scanner", "is_vr"]
 
 UNDEFINED = 0xFFFFFFFF
-# VRs whose length has 4 bytes, after 2 reserved ones.
-_LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+#: VRs whose length has 4 bytes, after 2 reserved ones.
+LONG_VRS = {
+    b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV",
+}  # fmt: skip
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _DEEPEST = 32
 
@@ -39,6 +41,9 @@ class Scanner:
 
     def __init__(self, path: Path, file: BinaryIO, *, implicit: bool, little_endian: bool) -> None:
         self.path, self.file, self.implicit = path, file, implicit
+        self.little_endian = little_endian
+        #: Offset of the sequence whose items were read last, and where it ends.
+        self.passed = (-1, -1)
         order = "<" if little_endian else ">"
         self._explicit = Struct(order + "HH2sH").unpack
         self._plain = Struct(order + "HHL").unpack
@@ -50,7 +55,7 @@ class Scanner:
         head = self.file.read(6)
         self.file.seek(start)
         # Two capitals as a length would be a first value of over 16 kB.
-        if len(head) == 6 and _is_vr(head[4:]) == self.implicit:
+        if len(head) == 6 and is_vr(head[4:]) == self.implicit:
             says, found = ("implicit", "explicit")[:: 1 if self.implicit else -1]
             raise DicomError(
                 f"{self.path}: TransferSyntaxUID (0002,0010) says {says} VR but the data set is in "
@@ -61,7 +66,9 @@ class Scanner:
         """Yield the elements from here to the end of the file, or of one group."""
         while self._in_group(group) and (element := self._next()) is not None:
             yield element
-            if element.length == UNDEFINED:
+            if self.passed[0] == element.offset:
+                self.file.seek(self.passed[1])
+            elif element.length == UNDEFINED:
                 self.file.seek(element.offset)
                 self._skip_items(element.vr == b"UN", 1)
             else:
@@ -92,12 +99,12 @@ class Scanner:
         group, number, vr, length = self._explicit(head)
         if group == 0xFFFE:  # delimiters have no VR
             group, number, length = self._plain(head)
-        elif vr in _LONG:
+        elif vr in LONG_VRS:
             more = self.file.read(4)
             if len(more) < 4:
                 return None
             (length,) = self._long(more)
-        elif not _is_vr(vr):
+        elif not is_vr(vr):
             raise DicomError(
                 f"{self.path}: its header is damaged: element ({group:04X},{number:04X}) has no "
                 "value representation."
@@ -123,7 +130,7 @@ class Scanner:
         head = self.file.read(6)
         self.file.seek(start)
         # A sequence of unknown VR is in implicit VR, and some writers switch in others.
-        implicit = self.implicit or unknown or not (_is_vr(head[4:]) or head[:2] in _DELIMITERS)
+        implicit = self.implicit or unknown or not (is_vr(head[4:]) or head[:2] in _DELIMITERS)
         while (element := self._next(implicit)) is not None:
             if element.tag == _ITEM_END:
                 return
@@ -140,5 +147,6 @@ class Scanner:
 _DELIMITERS = (b"\xfe\xff", b"\xff\xfe")
 
 
-def _is_vr(two: bytes) -> bool:
+def is_vr(two: bytes) -> bool:
+    """Say whether two bytes can be a value representation: two capitals."""
     return len(two) == 2 and 65 <= two[0] <= 90 and 65 <= two[1] <= 90

@@ -11,35 +11,33 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastmm.errors import DicomError
+from fastmm.read.codecs import CODECS
 from fastmm.read.tags import label, read_meta, shown
 
-__all__ = ["DEFLATED", "INFLATED_HEADER", "RLE", "SYNTAXES", "data_set", "is_dicom", "opened"]
+__all__ = [
+    "DEFLATED",
+    "ENCAPSULATED",
+    "INFLATED_HEADER",
+    "SYNTAXES",
+    "data_set",
+    "is_dicom",
+    "opened",
+]
 
 # What a deflated file may hold besides its pixels, and how much is inflated to see its header.
 INFLATED_HEADER = 32 << 20
 
-DEFLATED, RLE = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 # UID: (implicit VR, little endian)
 SYNTAXES = {
     "1.2.840.10008.1.2": (True, True),
     "1.2.840.10008.1.2.1": (False, True),
     DEFLATED: (False, True),
     "1.2.840.10008.1.2.2": (False, False),
-    RLE: (False, True),
+    **dict.fromkeys(CODECS, (False, True)),
 }
-_ENCODERS = {
-    "50": ("JPEG Baseline", "pylibjpeg-libjpeg"),
-    "51": ("JPEG Extended", "pylibjpeg-libjpeg"),
-    "57": ("JPEG Lossless", "pylibjpeg-libjpeg"),
-    "70": ("JPEG Lossless SV1", "pylibjpeg-libjpeg"),
-    "80": ("JPEG-LS Lossless", "pyjpegls"),
-    "81": ("JPEG-LS Near-lossless", "pyjpegls"),
-    "90": ("JPEG 2000 Lossless", "pylibjpeg-openjpeg"),
-    "91": ("JPEG 2000", "pylibjpeg-openjpeg"),
-    "201": ("HTJ2K Lossless", "pylibjpeg-openjpeg"),
-    "202": ("HTJ2K Lossless RPCL", "pylibjpeg-openjpeg"),
-    "203": ("HTJ2K", "pylibjpeg-openjpeg"),
-}
+#: Transfer syntaxes whose pixels are compressed, in fragments.
+ENCAPSULATED = frozenset(CODECS)
 _MAGIC = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -89,13 +87,11 @@ def data_set(
     if not syntax:
         raise meta.fault("TransferSyntaxUID", "is missing")
     if syntax not in SYNTAXES:
-        stem, _, last = syntax.rpartition(".")
-        if stem == "1.2.840.10008.1.2.4":
-            name, package = _ENCODERS.get(last, ("compressed", None))
-            mend = f" (the pip package {package} decodes it)" if package else ""
+        if syntax.startswith("1.2.840.10008.1.2.4."):
             raise DicomError(
-                f"{path}: the transfer syntax {shown(syntax)} ({name}) is not decoded by fastmm; "
-                f"save the file uncompressed first{mend}."
+                f"{path}: the transfer syntax {shown(syntax)} is compressed in a way that fastmm "
+                "does not decode (a video, or a retired kind of JPEG); save the file uncompressed "
+                "first."
             )
         raise DicomError(f"{path}: {label('TransferSyntaxUID')} {shown(syntax)} is not known.")
     if syntax != DEFLATED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,14 @@ from numpy.typing import NDArray
 from fastmm.errors import GeometryError
 from fastmm.read.tags import label
 
-__all__ = ["affine_of", "check_grid", "check_orientation", "normal_of", "order_along_normal"]
+__all__ = [
+    "Grid",
+    "affine_of",
+    "check_grid",
+    "check_orientation",
+    "normal_of",
+    "order_along_normal",
+]
 
 # Direction cosines are written with few digits; beyond this they are no cosines.
 _ORTHONORMAL = 1e-3
@@ -56,6 +64,18 @@ def order_along_normal(
     return order, runs
 
 
+class Grid(NamedTuple):
+    """From slice to slice: the step in mm along the normal, and the way in LPS, in mm.
+
+    Both are NaN where the steps are uneven. The way differs from step * normal where the
+    gantry was tilted, by `tilt` degrees.
+    """
+
+    step: float
+    way: NDArray[np.float64] | None
+    tilt: float
+
+
 def check_grid(
     names: Sequence[str],
     positions: NDArray[np.float64],
@@ -63,33 +83,26 @@ def check_grid(
     pixel: float,
     *,
     uneven: str = "raise",
-) -> float:
-    """Return the step in mm of two or more slices in order along their normal.
+    tilt: str = "raise",
+) -> Grid:
+    """Return the grid of two or more slices in order along their normal.
 
-    A tilt is an error. Uneven steps are an error that lists the gaps or, with
-    ``uneven="accept"``, give NaN.
+    A tilt is an error or, with ``tilt="shear"``, part of the way from slice to slice.
+    Uneven steps are an error that lists the gaps or, with ``uneven="accept"``, give NaN.
     """
     normal = normal_of(orientation)
-    offsets = positions - positions[0]
+    offsets = positions - positions.mean(axis=0)
     along = offsets @ normal
-    across = np.linalg.norm(offsets - along[:, None] * normal, axis=1)
-    allowed = max(_PIXEL_SHARE * (0.5 if math.isnan(pixel) else pixel), 0.01)
-    worst = int(across.argmax())
-    if across[worst] > allowed:
-        angle = math.degrees(math.atan2(across[worst], along[worst]))
-        raise GeometryError(
-            f"{names[worst]}: the slices are shifted sideways, up to {across[worst]:.3g} mm over "
-            f"{along[worst]:.4g} mm ({angle:.1f} degrees): a tilted gantry. The volume is no "
-            "rectangular grid; correct the tilt with a resampling tool first."
-        )
+    shear = _shear(names, offsets - along[:, None] * normal, along, pixel, tilt)
+    tilted = math.degrees(math.atan(float(np.linalg.norm(shear))))
     # The best straight line, not the two ends: those may be rounded the worst.
     places = np.arange(len(along)) - (len(along) - 1) / 2
     step = float(places @ along / (places @ places))
     misplaced = np.ptp(along - step * places) / 2
     if misplaced <= _STEP_SHARE * step + _SAME_PLACE_MM:
-        return step
+        return Grid(step, step * (normal + shear), tilted)
     if uneven == "accept":
-        return math.nan
+        return Grid(math.nan, np.full(3, math.nan), tilted)
     raise GeometryError(_gaps(names, np.diff(along)))
 
 
@@ -97,10 +110,12 @@ def affine_of(
     orientation: Sequence[float] | None,
     position: Sequence[float] | NDArray[np.float64] | None,
     spacing: Sequence[float],
+    way: Sequence[float] | NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the 4 x 4 map from index (x, y, z, 1) to patient LPS in mm.
 
-    `spacing` is (z, y, x); what is not known makes its column NaN.
+    `spacing` is (z, y, x); `way`, from slice to slice, is along the normal if not given.
+    What is not known makes its column NaN.
     """
     affine = np.full((4, 4), np.nan)
     affine[3] = 0, 0, 0, 1
@@ -108,10 +123,40 @@ def affine_of(
         dz, dy, dx = spacing
         affine[:3, 0] = np.multiply(orientation[:3], dx)
         affine[:3, 1] = np.multiply(orientation[3:], dy)
-        affine[:3, 2] = normal_of(orientation) * dz
+        affine[:3, 2] = normal_of(orientation) * dz if way is None else way
     if position is not None:
         affine[:3, 3] = position
     return affine
+
+
+def _shear(
+    names: Sequence[str],
+    across: NDArray[np.float64],
+    along: NDArray[np.float64],
+    pixel: float,
+    tilt: str,
+) -> NDArray[np.float64]:
+    """Return the sideways shift per mm along the normal, zero where there is no tilt."""
+    allowed = max(_PIXEL_SHARE * (0.5 if math.isnan(pixel) else pixel), 0.01)
+    shift = np.linalg.norm(across - across[0], axis=1)
+    worst = int(shift.argmax())
+    if shift[worst] <= allowed:
+        return np.zeros(3)
+    shear = np.asarray(along @ across / (along @ along), np.float64)
+    stray = np.linalg.norm(across - along[:, None] * shear, axis=1)
+    if stray.max() > allowed:
+        raise GeometryError(
+            f"{names[int(stray.argmax())]}: the slices are shifted sideways irregularly, up to "
+            f"{shift[worst]:.3g} mm, which no tilted gantry explains; they form no grid."
+        )
+    if tilt == "shear":
+        return shear
+    angle = math.degrees(math.atan(float(np.linalg.norm(shear))))
+    raise GeometryError(
+        f"{names[worst]}: the slices are shifted sideways, up to {shift[worst]:.3g} mm over "
+        f"{along[worst] - along[0]:.4g} mm ({angle:.1f} degrees): a tilted gantry. This is no "
+        'rectangular grid; read_volume(..., tilt="shear") reads it with a sheared affine.'
+    )
 
 
 def _gaps(names: Sequence[str], steps: NDArray[np.float64]) -> str:

@@ -9,19 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmm.errors import DicomError
+from fastmm.read.colour import unpack_422, ybr_to_rgb
 from fastmm.read.layout import Layout
-from fastmm.read.tags import label, quiet_pydicom
+from fastmm.read.tags import label
 
 __all__ = [
-    "decode_rle",
     "extend",
     "pick_channel",
     "valid_mask",
     "words",
 ]
-
-# A pair of RLE bytes stands for at most 128 of the image.
-_RLE_GAIN = 64
 
 
 def words(raw: bytes, layout: Layout, *, big_endian: bool, word_vr: bool) -> NDArray[Any]:
@@ -31,46 +28,23 @@ def words(raw: bytes, layout: Layout, *, big_endian: bool, word_vr: bool) -> NDA
     if size == 1 and big_endian and word_vr:
         # OW in big endian swaps the bytes of each 16-bit word, 8-bit pixels included.
         flat = flat[: flat.size // 2 * 2].reshape(-1, 2)[:, ::-1].reshape(-1)
-        if flat.size < layout.values:
+        if flat.nbytes < layout.n_bytes:
             raise DicomError(f"{label('PixelData')} has an odd length in a VR of 16-bit words.")
-    flat = flat[: layout.values].astype(f"u{size}", copy=False)
-    return _shaped(flat, layout, layout.planar)
-
-
-def decode_rle(path: Path, raw: bytes, layout: Layout) -> NDArray[Any]:
-    """Decode RLE Lossless fragments into unsigned containers."""
-    if layout.n_bytes > _RLE_GAIN * len(raw):
+    flat = flat[: layout.n_bytes // size].astype(f"u{size}", copy=False)
+    if not layout.photometric.startswith("YBR"):
+        return _shaped(flat, layout)
+    if layout.subsampled:
+        colours = unpack_422(flat, layout.rows, layout.columns)
+    else:
+        colours = _shaped(flat, layout)
+    if layout.photometric not in ("YBR_FULL", "YBR_FULL_422") or layout.signed:
         raise DicomError(
-            f"{path}: {label('PixelData')} is cut: {len(raw)} bytes of RLE cannot hold "
-            f"{layout.n_bytes} bytes of pixels."
+            f"{label('PhotometricInterpretation')} {layout.photometric} has no meaning for "
+            f"{'signed' if layout.signed else 'uncompressed'} pixels."
         )
-    size = layout.allocated // 8
-    with quiet_pydicom(path, "its RLE pixels are damaged"):
-        from pydicom.pixels import get_decoder
-        from pydicom.uid import RLELossless
-
-        decoded, _ = get_decoder(RLELossless).as_buffer(
-            raw,
-            decoding_plugin="pydicom",
-            rows=layout.rows,
-            columns=layout.columns,
-            number_of_frames=layout.frames,
-            samples_per_pixel=layout.samples,
-            photometric_interpretation=layout.photometric,
-            planar_configuration=layout.planar,
-            pixel_representation=int(layout.signed),
-            bits_allocated=layout.allocated,
-            bits_stored=layout.stored,
-            pixel_keyword="PixelData",
-        )
-    flat = np.frombuffer(decoded, f"<u{size}")
-    if flat.size < layout.values:
-        raise DicomError(
-            f"{path}: {label('PixelData')} is cut: expected {layout.n_bytes} bytes, "
-            f"got {flat.nbytes}."
-        )
-    # Decoded RLE is planar, whatever PlanarConfiguration says.
-    return _shaped(flat[: layout.values].astype(f"u{size}", copy=False), layout, planar=1)
+    colours = colours >> (layout.high_bit + 1 - layout.stored) & (1 << layout.stored) - 1
+    rgb = ybr_to_rgb(colours, layout.stored)
+    return rgb << (layout.high_bit + 1 - layout.stored)
 
 
 def extend(containers: NDArray[Any], layout: Layout) -> NDArray[Any]:
@@ -90,15 +64,11 @@ def valid_mask(
     containers: NDArray[Any], values: NDArray[Any], layout: Layout
 ) -> NDArray[np.bool_] | None:
     """Return False where a pixel is padding; None where none is."""
-    if layout.padding is None:
+    if layout.padding_range is None:
         return None
+    low, high, of_values = layout.padding_range
     kind = np.dtype(f"{'i' if layout.signed else 'u'}{layout.allocated // 8}")
-    raw = np.array(layout.padding, f"u{kind.itemsize}").view(kind)
-    low, high = int(raw.min()), int(raw.max())
-    lowest, highest = layout.limits
-    # Padding outside of the stored bits is met only before they are cut out.
-    inside = lowest <= low and high <= highest
-    where = values if inside else containers.view(kind)
+    where = values if of_values else containers.view(kind)
     valid: NDArray[np.bool_] = (where < low) | (where > high)
     return None if valid.all() else valid
 
@@ -120,10 +90,10 @@ def pick_channel(
     )
 
 
-def _shaped(flat: NDArray[Any], layout: Layout, planar: int) -> NDArray[Any]:
+def _shaped(flat: NDArray[Any], layout: Layout) -> NDArray[Any]:
     shape = (layout.frames, layout.rows, layout.columns)
     if layout.samples == 1:
         return flat.reshape(shape)
-    if planar == 0:
+    if layout.planar == 0:
         return flat.reshape(*shape, layout.samples)
     return np.moveaxis(flat.reshape(layout.frames, layout.samples, *shape[1:]), 1, -1)

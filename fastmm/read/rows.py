@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from fastmm.errors import DicomError, FastmmError
-from fastmm.read.dicom import read_header, read_pixels
-from fastmm.read.header import Header
-from fastmm.read.series import choose_series, find_members, sort_slices
-from fastmm.read.source import Slice
+from fastmm.errors import FastmmError
+from fastmm.read.ahead import read_patiently
+from fastmm.read.folder import look_into
+from fastmm.read.heads import read_headers
+from fastmm.read.other_formats import beside, files_of
+from fastmm.read.series import choose_series, read_members
+from fastmm.read.source import Source
+from fastmm.read.sources import read_source
+from fastmm.read.stacking import sort_slices
 
 __all__ = [
-    "READERS",
     "Job",
     "Plan",
     "Report",
     "plan_rows",
-    "read_ahead",
-    "read_filled",
     "series_units",
 ]
 
 Report = list[tuple[Path, int, Exception]]
-READERS = 4  # files that are read at a time
 
 
 @dataclass
 class Job:
     """One file whose pixels go to rows from `row` on."""
 
-    header: Header
+    header: Source
     row: int
     path: Path
     first: int  # of the rows of `path`
@@ -48,93 +47,112 @@ class Plan:
     counts: list[int] = field(default_factory=list)
     units: list[str] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    lost: list[int] = field(default_factory=list)  # rows of files that have no header
     n_rows: int = 0
 
 
-def plan_rows(paths: Sequence[Path], pool: ThreadPoolExecutor, faults: Report | None) -> Plan:
-    """Read all headers and give every image its row, so that pixels can come in any order."""
+def plan_rows(
+    paths: Sequence[Path],
+    pool: Executor,
+    faults: Report | None,
+    adapt: Callable[[Source], Source] = lambda source: source,
+) -> Plan:
+    """Read all headers and give every image its row, so that pixels can come in any order.
+
+    `adapt` turns each header into the one whose values are asked for.
+    """
     plan = Plan()
-    found = read_ahead(pool, _headers_of, [(path,) for path in paths])
-    for path, (error, result) in zip(paths, found, strict=True):
-        headers, broken, notes = result or ([], [(path, error)], [])
-        if broken and faults is None:
-            raise broken[0][1]
-        count = 0
-        for header in headers:
-            plan.jobs.append(Job(header, plan.n_rows + count, path, count))
-            count += header.frames
-            notes = [*notes, *header.notes]
-        for file, fault in broken:
-            if faults is not None:
-                faults.append((file, count, fault))
-            count += 1
-        for note in notes:
-            plan.notes[note] = plan.notes.get(note, 0) + 1
-        plan.counts.append(count)
-        plan.units.append(headers[0].units if headers else "")
-        plan.n_rows += count
+    folders = [path.is_dir() for path in paths]
+    pairs = list(zip(paths, folders, strict=True))
+    files = [path for path, is_dir in pairs if not is_dir]
+    of_files = read_headers(files, pool, other=read_source)
+    of_folders = read_patiently(pool, _of_folder, [(path,) for path, is_dir in pairs if is_dir])
+    for path, is_dir in pairs:
+        if is_dir:
+            error, found = next(of_folders)
+        else:
+            error, found = None, _sorted_out([(path, next(of_files))])
+        found = found if error is None else _Found([], [(path, error)], [])
+        _plan_path(plan, path, found, faults, adapt)
     return plan
 
 
 def series_units(path: Path) -> str:
     """Return the unit of the rescaled values of a file or folder, from its headers."""
-    headers, broken, _ = _headers_of(path)
-    if broken:
+    found = _of_folder(path) if path.is_dir() else _Found([read_source(path)], [], [])
+    if found.broken:
+        raise found.broken[0][1]
+    return found.sources[0].units
+
+
+class _Found(NamedTuple):
+    """What a path holds: images, files that should be images, and what to warn of."""
+
+    sources: Sequence[Source]
+    broken: list[tuple[Path, Exception]]
+    notes: list[str]
+
+
+def _plan_path(
+    plan: Plan,
+    path: Path,
+    found: _Found,
+    faults: Report | None,
+    adapt: Callable[[Source], Source],
+) -> None:
+    count, notes, broken, units = 0, found.notes, found.broken, ""
+    if broken and faults is None:
         raise broken[0][1]
-    return headers[0].units
+    for source in found.sources:
+        try:
+            source = adapt(source)
+        except (FastmmError, OSError) as error:
+            if faults is None:
+                raise
+            broken = [*broken, *[(source.path, error)] * source.frames]
+            continue
+        plan.jobs.append(Job(source, plan.n_rows + count, path, count))
+        count += source.frames
+        notes = [*notes, *source.notes]
+        units = units or source.units
+    for file, fault in broken:
+        if faults is not None:
+            faults.append((file, count, fault))
+        plan.lost.append(plan.n_rows + count)
+        count += 1
+    for note in notes:
+        plan.notes[note] = plan.notes.get(note, 0) + 1
+    plan.counts.append(count)
+    plan.units.append(units)
+    plan.n_rows += count
 
 
-def _headers_of(path: Path) -> tuple[list[Header], list[tuple[Path, Exception]], list[str]]:
-    if not path.is_dir():
-        return [read_header(path)], [], []
-    members, skipped = find_members(path)
-    notes = ["a file is no DICOM despite its suffix and was skipped"] * len(skipped)
+def _of_folder(path: Path) -> _Found:
+    contents = look_into(path)
+    notes = ["a file is no DICOM despite its suffix and was skipped"] * len(contents.skipped)
+    members, _ = read_members(contents.dicom)
     headers = [m.header for m in members if m.header is not None]
     broken: list[tuple[Path, Exception]] = [(m.path, m.error) for m in members if m.error]
+    if not headers and broken:
+        return _Found([], broken, notes)
     if not headers:
-        if not broken:
-            raise DicomError(
-                f"{path}: holds no DICOM images; other formats are not read from folders."
-            )
-        return [], broken, notes
+        files = files_of(path, contents)
+        found = _sorted_out(zip(files, read_headers(files, other=read_source), strict=True))
+        return found._replace(notes=notes)
     try:
-        headers, more = sort_slices(choose_series(path, headers, None))
+        headers, more = sort_slices(choose_series(path, headers, None, beside(contents)))
     except FastmmError as error:
         rows = sum(h.frames for h in headers)
-        return [], [*broken, *[(path, error)] * rows], notes
-    return headers, broken, notes + more
+        return _Found([], [*broken, *[(path, error)] * rows], notes)
+    return _Found(headers, broken, notes + more)
 
 
-def read_filled(header: Header, channel: int | None) -> Slice:
-    """Read pixels, padding filled with the lowest valid value of its image."""
-    part = read_pixels(header, channel=channel)
-    if part.valid is None:
-        return part
-    stored = part.stored.copy()
-    for frame, valid, slope in zip(stored, part.valid, header.slope, strict=True):
-        good = frame[valid]
-        if good.size == 0:
-            raise DicomError(f"{header.path}: every pixel is padding.")
-        frame[~valid] = good.min() if slope > 0 else good.max()
-    return Slice(header, stored, None, part.n_bytes)
-
-
-def read_ahead(
-    pool: ThreadPoolExecutor, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
-) -> Iterator[tuple[Any, Any]]:
-    """Yield (error, result) of each call in order, few calls ahead of the consumer."""
-    running: deque[Future[Any]] = deque()
-    todo = iter(calls)
-    try:
-        while True:
-            while len(running) < 2 * READERS and (call := next(todo, None)) is not None:
-                running.append(pool.submit(function, *call))
-            if not running:
-                return
-            try:
-                yield None, running.popleft().result()
-            except (FastmmError, OSError) as error:
-                yield error, None
-    finally:
-        for future in running:
-            future.cancel()
+def _sorted_out(results: Iterable[tuple[Path, Source | FastmmError | OSError]]) -> _Found:
+    sources: list[Source] = []
+    broken: list[tuple[Path, Exception]] = []
+    for path, result in results:
+        if isinstance(result, (FastmmError, OSError)):
+            broken.append((path, result))
+        else:
+            sources.append(result)
+    return _Found(sources, broken, [])

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Slice", "Source"]
+__all__ = ["Slice", "Source", "rescaled"]
 
 
 class Source(Protocol):
@@ -77,6 +77,13 @@ class Slice:
 
     def values(self) -> NDArray[np.float32]:
         """Return the rescaled pixels; computed in float64, rounded once to float32."""
-        shape = (-1, 1, 1)
-        slope, intercept = self.header.slope.reshape(shape), self.header.intercept.reshape(shape)
-        return (self.stored * slope + intercept).astype(np.float32)
+        return rescaled(self.stored, self.header.slope, self.header.intercept)
+
+
+def rescaled(
+    stored: NDArray[Any], slope: NDArray[np.float64], intercept: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return stored * slope + intercept, a pair for each image, rounded once to float32."""
+    shape = (-1, 1, 1)
+    values = stored * slope.reshape(shape) + intercept.reshape(shape)
+    return values.astype(np.float32)

@@ -20,21 +20,31 @@ class Volume:
 
     Attributes
     ----------
-    array : ndarray of shape (z, y, x), float32
-        The values. Padding holds the lowest valid value.
+    array : ndarray of shape (z, y, x) or (t, z, y, x), float32
+        The values. Padding holds the lowest valid value. Four axes where time points were
+        asked for with ``time="stack"``.
     units : str
         "HU", "SUV", "Bq/ml", "a.u." (MR) or "stored" (nothing is known).
     spacing : tuple of float, (z, y, x) in mm
-        NaN where the file does not tell.
+        NaN where the file does not tell. Of a tilted gantry z is the distance between the
+        planes of neighbouring slices, along the normal.
     affine : ndarray of shape (4, 4), float64
         Maps index (x, y, z, 1) to patient coordinates in mm, LPS: x to the left, y to
-        the back, z to the head. NaN where the file does not tell.
-    valid : ndarray of bool, (z, y, x), or None
+        the back, z to the head. NaN where the file does not tell. Of a tilted gantry the
+        third column is the way from slice to slice, which is not along the normal.
+    valid : ndarray of bool, the shape of `array`, or None
         False where a voxel is padding; None where none is.
     modality : str
         "CT", "MR", "PT", ...
     source : tuple of pathlib.Path
-        The files, in the order of z.
+        The files, in the order of z; of several time points one after the other.
+    positions : ndarray of shape (z, 3), float64, or None
+        Centre of the first voxel of each slice, LPS in mm: also where uneven steps leave
+        `affine` without a third column. None where the file does not tell.
+    time_axis : str
+        With several time points, the DICOM keyword that told them apart and gave their
+        order, such as "TemporalPositionIdentifier" or "EchoTime", of one multi-frame file
+        "FrameContentSequence"; "" otherwise.
 
     Examples
     --------
@@ -51,6 +61,8 @@ class Volume:
     valid: NDArray[np.bool_] | None = None
     modality: str = ""
     source: tuple[Path, ...] = ()
+    positions: NDArray[np.float64] | None = None
+    time_axis: str = ""
 
     @property
     def affine_ras(self) -> NDArray[np.float64]:
