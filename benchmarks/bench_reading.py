@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastmm
-from fastmm.read.heads import read_headers
+from fastmm.read.dicom.heads import read_headers
 
 CENTER, WIDTH, SIDE = 40.0, 400.0, 128
 # Slices, side: the crops that curated collections hold, and what scanners send.

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from fastmm import _check
 from fastmm._interp import Rescale
 from fastmm._space import Space, space_for
+from fastmm.read.dicom.values import as_asked
 from fastmm.read.finiteness import check_nonfinite
 from fastmm.read.rows import Report
 from fastmm.read.source import Source
-from fastmm.read.values import as_asked
 
 __all__ = ["BatchOptions", "Paths", "Progress", "check_options", "check_paths", "show_progress"]
 

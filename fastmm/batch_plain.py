@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastmm._interp import linear_tables
 from fastmm.batch_options import BatchOptions
 from fastmm.batch_runs import Run
-from fastmm.read.header import Header
+from fastmm.read.dicom.header import Header
 
 __all__ = ["fetch_plain", "load_plain", "plain_layout", "plain_scale"]
 

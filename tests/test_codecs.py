@@ -19,9 +19,11 @@ from pydicom.pixels import convert_color_space
 from pydicom.uid import RLELossless
 
 from fastmm.errors import DicomError, FastmmError, LimitError
-from fastmm.read import codecs, decoding
-from fastmm.read.codestream import CodestreamError, read_codestream
-from fastmm.read.dicom import read_header, read_slice
+from fastmm.read import limits
+from fastmm.read.codecs import choosing as codecs
+from fastmm.read.codecs import decoding
+from fastmm.read.codecs.codestream import CodestreamError, read_codestream
+from fastmm.read.dicom.slices import read_header, read_slice
 
 STEM = "1.2.840.10008.1.2.4."
 J2K, JLS, BASELINE, LOSSLESS = STEM + "90", STEM + "80", STEM + "50", STEM + "70"
@@ -413,7 +415,7 @@ def test_the_limit_of_expansion_is_a_setting(tmp_path, monkeypatch):
     path = compressed(tmp_path / "a.dcm", JLS, encode(JLS, empty, 16), empty, 16)
     read_slice(path)
     monkeypatch.setattr(decoding, "_SMALL", 0)
-    monkeypatch.setattr(decoding, "MAX_EXPANSION", 2)
+    monkeypatch.setattr(limits, "MAX_EXPANSION", 2)
     with pytest.raises(LimitError, match="than 2 times"):
         read_slice(path)
 
@@ -509,7 +511,7 @@ def test_readers_import_no_decoder():
     (path,) = carried("SC_rgb_jpeg_dcmtk.dcm")
     code = f"""
     import sys
-    from fastmm.read.dicom import read_slice
+    from fastmm.read.dicom.slices import read_slice
     read_slice({str(path)!r}, channel=0)
     heavy = ("PIL", "openjpeg", "jpeg_ls", "imagecodecs", "sklearn", "numba")
     print("loaded", *(name for name in heavy if name in sys.modules))

@@ -10,8 +10,9 @@ import planted_decoders  # noqa: F401  (the processes must be able to import it)
 import pytest
 from harness import ROOT, run_python
 
-from fastmm.read import decoding_pool, decoding_process
-from fastmm.read.decoding_process import DecoderError
+from fastmm.read.codecs import pool as decoding_pool
+from fastmm.read.codecs import process as decoding_process
+from fastmm.read.codecs.process import DecoderError
 
 PATHS = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and limits are those of POSIX")
@@ -99,7 +100,8 @@ def test_no_more_processes_than_workers_and_none_left_behind(decode):
 def test_processes_end_with_their_parent():
     code = """
     import os
-    from fastmm.read import decoding_pool as pool, decoding_process
+    from fastmm.read.codecs import pool
+    from fastmm.read.codecs import process as decoding_process
     decoding_process.TABLE = "planted_decoders"
     out = bytearray(4)
     pool.decode("copy", b"abcd", (1, 4, 1), memoryview(out), 9)
@@ -126,7 +128,8 @@ def test_a_forked_child_starts_its_own():
     code = """
     import os, warnings
     warnings.simplefilter("error")
-    from fastmm.read import decoding_pool as pool, decoding_process
+    from fastmm.read.codecs import pool
+    from fastmm.read.codecs import process as decoding_process
     decoding_process.TABLE = "planted_decoders"
 
     def decode(data):

@@ -25,9 +25,9 @@ from pydicom.uid import (
 )
 
 from fastmm.errors import DicomError, FastmmError, GeometryError, LimitError
-from fastmm.read import dicom
-from fastmm.read.dicom import read_header, read_pixels, read_slice
-from fastmm.read.encoding import ENCAPSULATED
+from fastmm.read import limits
+from fastmm.read.dicom.encoding import ENCAPSULATED
+from fastmm.read.dicom.slices import read_header, read_pixels, read_slice
 
 
 def _file(name: str) -> str:
@@ -400,9 +400,9 @@ def test_limit_before_allocating(tmp_path):
 
 def test_limit_is_a_setting(tmp_path, monkeypatch):
     path = write(tmp_path / "a.dcm")
-    monkeypatch.setattr(dicom, "MAX_BYTES", 6 * 5 * 4)
+    monkeypatch.setattr(limits, "MAX_BYTES", 6 * 5 * 4)
     read_slice(path)
-    monkeypatch.setattr(dicom, "MAX_BYTES", 6 * 5 * 4 - 1)
+    monkeypatch.setattr(limits, "MAX_BYTES", 6 * 5 * 4 - 1)
     with pytest.raises(LimitError):
         read_slice(path)
 

@@ -16,7 +16,7 @@ from pydicom.fileset import FileSet
 from pydicom.sequence import Sequence
 
 from fastmm.errors import DicomError
-from fastmm.read.directory import is_directory, referenced_files
+from fastmm.read.dicom.directory import is_directory, referenced_files
 from fastmm.read.reading import read_volume
 
 TREE = Path(get_testdata_file("DICOMDIR", download=False)).parent

@@ -11,7 +11,7 @@ import pytest
 from pydicom.encaps import encapsulate, generate_frames
 
 from fastmm.errors import DicomError
-from fastmm.read.encapsulated import read_fragments, split_frames
+from fastmm.read.codecs.encapsulated import read_fragments, split_frames
 
 PATH = Path("a.dcm")
 END = struct.pack("<II", 0xE0DDFFFE, 0)
@@ -103,7 +103,7 @@ def test_damaged_items(value, what):
 
 
 def test_too_many_fragments(monkeypatch):
-    monkeypatch.setattr("fastmm.read.encapsulated._MOST", 50)
+    monkeypatch.setattr("fastmm.read.codecs.encapsulated._MOST", 50)
     with pytest.raises(DicomError, match="more than 50 fragments"):
         split(element(*[b"ab"] * 60), 60)
 

@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from fastmm.errors import DicomError, FastmmError, GeometryError
-from fastmm.read.dicom import read_header, read_slice
-from fastmm.read.frame_order import order_frames
+from fastmm.read.dicom.frame_order import order_frames
+from fastmm.read.dicom.slices import read_header, read_slice
 
 AXIAL = [1, 0, 0, 0, 1, 0]
 

@@ -14,11 +14,11 @@ from dicom_files import image, write, write_series
 from harness import run_python
 
 from fastmm.errors import FastmmError
-from fastmm.read import heads
-from fastmm.read.dicom import read_header
-from fastmm.read.header import Header
-from fastmm.read.heads import read_headers
-from fastmm.read.lookup import Lookup
+from fastmm.read.dicom import heads
+from fastmm.read.dicom.header import Header
+from fastmm.read.dicom.heads import read_headers
+from fastmm.read.dicom.lookup import Lookup
+from fastmm.read.dicom.slices import read_header
 
 
 def full(path: Path):
@@ -89,9 +89,9 @@ def test_a_few_files_do_not_load_the_scanner(tmp_path):
     code = f"""
         import sys
         from pathlib import Path
-        from fastmm.read.heads import read_headers
-from fastmm.read.lookup import Lookup
-        assert len(list(read_headers(sorted(Path({str(tmp_path)!r}).iterdir())))) == 3
+        from fastmm.read.dicom.heads import read_headers
+        folder = Path({str(tmp_path)!r})
+        assert len(list(read_headers(sorted(folder.iterdir())))) == 3
         assert "numba" not in sys.modules
     """
     run_python(code)

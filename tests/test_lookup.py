@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from fastmm.errors import DicomError
-from fastmm.read.dicom import read_header, read_slice
+from fastmm.read.dicom.slices import read_header, read_slice
 
 NO_RESCALE = {"RescaleSlope": None, "RescaleIntercept": None}
 

@@ -14,8 +14,8 @@ from picture_files import noise
 from test_picture import mutated
 
 from fastmm.errors import FastmmError, GeometryError, LimitError, NiftiError
-from fastmm.read import dicom
-from fastmm.read.nifti import nifti_volume, read_nifti, read_nifti_header
+from fastmm.read import limits
+from fastmm.read.nifti.volumes import nifti_volume, read_nifti, read_nifti_header
 
 OBLIQUE = np.array(
     [[0.6, -0.5, 0.2, -31], [0.4, 0.7, -0.3, 12], [0.1, 0.5, 2.4, 55], [0, 0, 0, 1.0]]
@@ -346,7 +346,7 @@ def test_a_gzip_bomb_is_not_inflated(tmp_path):
 
 def test_limit(tmp_path, monkeypatch):
     path = save(tmp_path, noise((5, 4, 3, 2), "u1"))
-    monkeypatch.setattr(dicom, "MAX_BYTES", 5 * 4 * 3 * 4)
+    monkeypatch.setattr(limits, "MAX_BYTES", 5 * 4 * 3 * 4)
     nifti_volume(path, time=1)
     with pytest.raises(LimitError, match="6 slices of 4 x 5"):
         nifti_volume(path, time="stack")
@@ -431,7 +431,7 @@ def test_real_masks(real_data):
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
 @pytest.mark.filterwarnings("ignore:.*(sform|right angles)")
 def test_mutated_files_raise_errors_of_fastmm_only(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(dicom, "MAX_BYTES", 64 << 20)
+    monkeypatch.setattr(limits, "MAX_BYTES", 64 << 20)
     whole, rng = nifti(noise((12, 10, 4), "f4")), np.random.default_rng(3)
     whole = gzip.compress(whole) if name.endswith("gz") else whole
     failed = 0

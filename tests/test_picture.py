@@ -14,8 +14,8 @@ from picture_files import SIGNATURE, chunk, grey_tags, noise, png, tiff
 from PIL import Image, ImageFile, ImageOps
 
 from fastmm.errors import FastmmError, LimitError, PictureError
-from fastmm.read import dicom
-from fastmm.read.picture import picture_volume, read_picture, read_picture_header
+from fastmm.read import limits
+from fastmm.read.pictures.volumes import picture_volume, read_picture, read_picture_header
 
 
 @pytest.fixture
@@ -215,9 +215,9 @@ def test_a_bomb_is_a_limit_error(tmp_path, monkeypatch):
     for kind, options in (("JPEG", {}), ("TIFF", {"compression": "tiff_lzw"})):
         other = write(tmp_path, encoded(wedge(40, 40), kind, **options), kind)
         assert read(other).shape == (1, 40, 40)
-    monkeypatch.setattr(dicom, "MAX_BYTES", 40 * 40 * 4)
+    monkeypatch.setattr(limits, "MAX_BYTES", 40 * 40 * 4)
     read(path)
-    monkeypatch.setattr(dicom, "MAX_BYTES", 40 * 40 * 4 - 1)
+    monkeypatch.setattr(limits, "MAX_BYTES", 40 * 40 * 4 - 1)
     with pytest.raises(LimitError, match="6400 bytes"):
         read(path)
 
@@ -540,7 +540,7 @@ def test_volumes(tmp_path):
 
 def test_the_limit_counts_the_volume(tmp_path, monkeypatch):
     path = write(tmp_path, encoded(wedge(4, 5), "PNG"))
-    monkeypatch.setattr(dicom, "MAX_BYTES", 3 * 80)
+    monkeypatch.setattr(limits, "MAX_BYTES", 3 * 80)
     picture_volume([path] * 3)
     with pytest.raises(LimitError, match="4 images"):
         picture_volume([path] * 4)
@@ -559,7 +559,7 @@ def test_what_is_no_picture(tmp_path):
 def test_headers_need_no_pillow(tmp_path):
     path = write(tmp_path, encoded(wedge(), "PNG"))
     code = (
-        "import sys\nfrom fastmm.read.picture import read_picture_header\n"
+        "import sys\nfrom fastmm.read.pictures.volumes import read_picture_header\n"
         f"read_picture_header({str(path)!r})\nprint('PIL' in sys.modules)"
     )
     assert run_python(code).split()[-1] == "False"
@@ -619,7 +619,7 @@ def mutated(whole, rng):
 
 @pytest.mark.parametrize("kind", ["PNG", "PNG16", "JPEG", "TIFF", "TIFF2"])
 def test_mutated_files_raise_errors_of_fastmm_only(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(dicom, "MAX_BYTES", 64 << 20)
+    monkeypatch.setattr(limits, "MAX_BYTES", 64 << 20)
     whole, rng = seeds()[kind], np.random.default_rng(7)
     failed = 0
     for _ in range(200):

@@ -22,9 +22,10 @@ from dicom_files import PATIENT, PATIENT_ID, SERIES, dataset, image, write, writ
 from pydicom.data import get_testdata_file
 
 from fastmm.errors import DicomError, FastmmError, GeometryError, LimitError
-from fastmm.read import dicom
+from fastmm.read import limits
+from fastmm.read.dicom.series import group_headers
+from fastmm.read.dicom.slices import read_header
 from fastmm.read.reading import read_volume
-from fastmm.read.series import group_headers
 from fastmm.read.volume import Volume
 
 
@@ -539,9 +540,9 @@ def test_warnings_come_once(tmp_path):
 
 def test_limit_counts_the_volume(tmp_path, monkeypatch):
     write_series(tmp_path, 4)
-    monkeypatch.setattr(dicom, "MAX_BYTES", 6 * 5 * 4 * 4)
+    monkeypatch.setattr(limits, "MAX_BYTES", 6 * 5 * 4 * 4)
     read_volume(tmp_path)
-    monkeypatch.setattr(dicom, "MAX_BYTES", 6 * 5 * 4 * 4 - 1)
+    monkeypatch.setattr(limits, "MAX_BYTES", 6 * 5 * 4 * 4 - 1)
     with pytest.raises(LimitError, match="4 slices"):
         read_volume(tmp_path)
 
@@ -600,7 +601,7 @@ def test_enhanced_time_points(real_data):
 
 
 def test_series_are_grouped_whatever_their_number(tmp_path):
-    base = dicom.read_header(write(tmp_path / "a.dcm"))
+    base = read_header(write(tmp_path / "a.dcm"))
     rng = np.random.default_rng(0)
     headers = []
     for i in range(600):  # slices of 200 geometries, each with its rounding

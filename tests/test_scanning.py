@@ -16,7 +16,6 @@ import pytest
 from dicom_files import BIRTH, PATIENT, PATIENT_ID, SERIES, image, write, write_series
 from pydicom.data import get_testdata_file
 
-from fastmm.read import dicom
 from fastmm.read.findings import orientation_word
 from fastmm.read.scanning import SeriesInfo, scan
 
@@ -30,7 +29,7 @@ def _one(folder: Path, **options) -> SeriesInfo:
 
 def test_a_series(tmp_path, monkeypatch):
     write_series(tmp_path / "ct", 7)
-    monkeypatch.setattr(dicom, "read_pixels", None)  # no pixel is read
+    monkeypatch.setattr(slices, "read_pixels", None)  # no pixel is read
     assert _one(tmp_path) == SeriesInfo(
         kind="DICOM",
         path=tmp_path / "ct",
@@ -48,7 +47,7 @@ def test_a_series(tmp_path, monkeypatch):
 
 
 def test_only_headers_are_read(tmp_path, monkeypatch):
-    from fastmm.read import copies
+    from fastmm.read.dicom import copies
 
     def refuse(*_, **__):
         raise AssertionError("pixels were read")
@@ -112,7 +111,7 @@ def test_unknown_spacing_and_colour(tmp_path):
 
 
 def test_a_missing_decoder(tmp_path, monkeypatch):
-    from fastmm.read import syntaxes
+    from fastmm.read.dicom import syntaxes
 
     path = Path(get_testdata_file("MR_small_jp2klossless.dcm", download=False))
     monkeypatch.setattr(syntaxes, "find_spec", lambda name: None)

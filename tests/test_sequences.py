@@ -12,9 +12,9 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_dataset
 
 from fastmm.errors import DicomError
-from fastmm.read import sequences
-from fastmm.read.elements import UNDEFINED, Scanner
-from fastmm.read.sequences import read_items
+from fastmm.read.dicom import sequences
+from fastmm.read.dicom.elements import UNDEFINED, Scanner
+from fastmm.read.dicom.sequences import read_items
 
 INNER, OUTER, TEXT, WEIGHT = 0x00081140, 0x00089215, 0x00080060, 0x00101030
 WANTED = {TEXT: None, INNER: {WEIGHT: None}}

@@ -16,9 +16,9 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from fastmm.errors import DicomError, FastmmError, NiftiError, PictureError
-from fastmm.read.header import Header
-from fastmm.read.nifti import NiftiHeader
-from fastmm.read.picture import PictureHeader
+from fastmm.read.dicom.header import Header
+from fastmm.read.nifti.volumes import NiftiHeader
+from fastmm.read.pictures.volumes import PictureHeader
 from fastmm.read.source import Slice
 from fastmm.read.sources import (
     find_pictures,

@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 from test_lookup import lut
 
 from fastmm.errors import DicomError
-from fastmm.read.dicom import read_header, read_pixels
-from fastmm.read.suv import to_suv
+from fastmm.read.dicom.slices import read_header, read_pixels
+from fastmm.read.dicom.suv import to_suv
 
 F18 = 6586.2
 SECRET_WEIGHT = "73.21987"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastmm.errors import DicomError
-from fastmm.read.header import Header
+from fastmm.read.dicom.header import Header
 from fastmm.read.source import Slice, Source
 from fastmm.read.sources import read_stored
 

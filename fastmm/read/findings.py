@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmm.errors import GeometryError
-from fastmm.read.geometry import check_grid, normal_of, order_along_normal
-from fastmm.read.header import Header
-from fastmm.read.series import differences
-from fastmm.read.syntaxes import missing_decoder, syntax_name
+from fastmm.read.dicom.geometry import check_grid, normal_of, order_along_normal
+from fastmm.read.dicom.header import Header
+from fastmm.read.dicom.series import differences
+from fastmm.read.dicom.syntaxes import missing_decoder, syntax_name
 
 __all__ = ["Findings", "examine", "orientation_word"]
 

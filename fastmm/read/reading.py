@@ -12,14 +12,14 @@ import numpy as np
 
 from fastmm import _check
 from fastmm.errors import FastmmError
-from fastmm.read.dicom import read_header
-from fastmm.read.dicom_volume import Options, dicom_volume
-from fastmm.read.directory import is_directory, referenced_files
+from fastmm.read.dicom.directory import is_directory, referenced_files
+from fastmm.read.dicom.header import Header, NoImageError
+from fastmm.read.dicom.series import choose_series, read_members
+from fastmm.read.dicom.slices import read_header
+from fastmm.read.dicom.volumes import Options, dicom_volume
 from fastmm.read.finiteness import check_nonfinite
 from fastmm.read.folder import kind_of, look_into
-from fastmm.read.header import Header, NoImageError
 from fastmm.read.other_formats import beside, files_of
-from fastmm.read.series import choose_series, read_members
 from fastmm.read.volume import Volume
 
 __all__ = ["read_volume"]
@@ -88,7 +88,7 @@ def read_volume(
         If the slices form no regular grid: gaps, a tilted gantry, differing images at one
         place, missing positions, time points that are incomplete.
     LimitError
-        If the volume would take more than ``fastmm.read.dicom.MAX_BYTES``.
+        If the volume would take more than ``fastmm.read.limits.MAX_BYTES``.
     FileNotFoundError, PermissionError
         If the path cannot be read.
 
@@ -199,7 +199,7 @@ def _headers(paths: Sequence[Path]) -> list[Header]:
 
 
 def _nifti(path: Path, options: Options) -> Volume:
-    from fastmm.read.nifti import nifti_volume
+    from fastmm.read.nifti.volumes import nifti_volume
 
     _refuse_suv(path, options)
     volume = nifti_volume(path, nonfinite=options.nonfinite, time=options.time)
@@ -210,7 +210,7 @@ def _nifti(path: Path, options: Options) -> Volume:
 
 
 def _pictures(files: Path | list[Path], options: Options) -> Volume:
-    from fastmm.read.picture import picture_volume
+    from fastmm.read.pictures.volumes import picture_volume
 
     first = files if isinstance(files, Path) else files[0]
     _refuse_suv(first, options)

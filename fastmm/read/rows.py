@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from fastmm.errors import FastmmError
 from fastmm.read.ahead import read_patiently
+from fastmm.read.dicom.heads import read_headers
+from fastmm.read.dicom.series import choose_series, read_members
+from fastmm.read.dicom.stacking import sort_slices
 from fastmm.read.folder import look_into
-from fastmm.read.heads import read_headers
 from fastmm.read.other_formats import beside, files_of
-from fastmm.read.series import choose_series, read_members
 from fastmm.read.source import Source
 from fastmm.read.sources import read_source
-from fastmm.read.stacking import sort_slices
 
 __all__ = [
     "Job",

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from fastmm.errors import FastmmError
-from fastmm.read.extra_tags import read_extra
+from fastmm.read.dicom.extra_tags import read_extra
+from fastmm.read.dicom.header import Header
+from fastmm.read.dicom.series import group_headers, read_members
+from fastmm.read.dicom.syntaxes import syntax_name
 from fastmm.read.findings import examine, orientation_word
 from fastmm.read.folder import kind_of, look_into
-from fastmm.read.header import Header
-from fastmm.read.series import group_headers, read_members
 from fastmm.read.series_info import SeriesInfo
-from fastmm.read.syntaxes import syntax_name
 
 __all__ = ["SeriesInfo", "scan"]
 
@@ -120,7 +120,7 @@ def _patients(group: Sequence[Header]) -> str:
 def _nifti_infos(paths: Sequence[Path], faults: list[tuple[Path, str]]) -> Iterator[SeriesInfo]:
     if not paths:
         return
-    from fastmm.read.nifti_header import read_nifti_header
+    from fastmm.read.nifti.header import read_nifti_header
 
     for path in paths:
         try:
@@ -149,7 +149,7 @@ def _picture_infos(paths: Sequence[Path], faults: list[tuple[Path, str]]) -> Ite
     """Make one entry of the pictures of one kind in one folder."""
     if not paths:
         return
-    from fastmm.read.picture import PictureHeader, read_picture_header
+    from fastmm.read.pictures.volumes import PictureHeader, read_picture_header
 
     groups: dict[tuple[Path, str], list[PictureHeader]] = {}
     for path in paths:

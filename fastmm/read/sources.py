@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from fastmm.errors import DicomError, FastmmError, PictureError
-from fastmm.read.dicom import read_header, read_pixels
+from fastmm.read.dicom.header import Header
+from fastmm.read.dicom.slices import read_header, read_pixels
 from fastmm.read.finiteness import require_finite
 from fastmm.read.folder import kind_of
-from fastmm.read.header import Header
-from fastmm.read.nifti import NiftiHeader, read_nifti, read_nifti_header
-from fastmm.read.picture import PictureHeader, read_picture, read_picture_header
+from fastmm.read.nifti.volumes import NiftiHeader, read_nifti, read_nifti_header
+from fastmm.read.pictures.volumes import PictureHeader, read_picture, read_picture_header
 from fastmm.read.source import Slice, Source
 
 __all__ = ["find_pictures", "natural_order", "picture_files", "read_source", "read_stored"]

@@ -1,0 +1,1 @@
+"""Compressed pixels of DICOM, decoded in processes of their own."""
