@@ -16,6 +16,7 @@ import pytest
 from dicom_files import BIRTH, PATIENT, PATIENT_ID, SERIES, image, write, write_series
 from pydicom.data import get_testdata_file
 
+from fastmm.read.dicom import slices
 from fastmm.read.findings import orientation_word
 from fastmm.read.scanning import SeriesInfo, scan
 
