@@ -71,7 +71,7 @@ def bench_load_simpleitk(timed: Any, pick: Any, folder: Any, size: tuple[int, in
     def loop() -> np.ndarray:
         out = np.empty((n, SIDE, SIDE), np.float32)
         for path, target in zip(paths, out, strict=True):
-            image = sitk.GetArrayViewFromImage(sitk.ReadImage(path))[0].astype(np.float32)
+            image = sitk.GetArrayFromImage(sitk.ReadImage(path))[0].astype(np.float32)
             image = np.clip((image - (CENTER - WIDTH / 2)) / WIDTH, 0, 1)
             cv2.resize(image, (SIDE, SIDE), dst=target)
         return out
@@ -110,6 +110,37 @@ def bench_load_raw(timed: Any, pick: Any, folder: Any, size: tuple[int, int]) ->
     )
 
 
+def bench_volume(timed: Any, pick: Any, folder: Any) -> None:
+    n, side = pick((256, 512), SMALL)
+    paths = folder(n, side)
+    path = Path(paths[0]).parent
+    timed(
+        lambda: fastmm.read_volume(path),
+        group=volume_group(n, side),
+        files=n,
+        check=lambda found: volume_error(found.array, paths),
+    )
+
+
+def bench_volume_simpleitk(timed: Any, pick: Any, folder: Any) -> None:
+    sitk = need_peer("SimpleITK")
+    n, side = pick((256, 512), SMALL)
+    paths = folder(n, side)
+
+    def series() -> np.ndarray:
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(Path(paths[0]).parent)))
+        return sitk.GetArrayFromImage(reader.Execute())
+
+    timed(
+        series,
+        group=volume_group(n, side),
+        peer="SimpleITK",
+        files=n,
+        check=lambda found: volume_error(found, paths),
+    )
+
+
 def bench_headers(timed: Any, pick: Any, folder: Any) -> None:
     n, side = pick((512, 512), SMALL)
     paths = [Path(path) for path in folder(n, side)]
@@ -132,6 +163,19 @@ def bench_headers_pydicom(timed: Any, pick: Any, folder: Any) -> None:
         files=n,
         check=lambda found: float(len(found) != n),
     )
+
+
+def volume_group(n: int, side: int) -> str:
+    return f"read a volume of {n} CT slices {side} x {side}"
+
+
+def volume_error(found: np.ndarray, paths: list[str]) -> float:
+    from pydicom import dcmread
+
+    assert len(found) == len(paths)
+    data = dcmread(paths[-1])
+    expected = data.pixel_array * float(data.RescaleSlope) + float(data.RescaleIntercept)
+    return float(np.abs(found[-1] - expected).max())
 
 
 def load_group(n: int, side: int) -> str:

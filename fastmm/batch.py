@@ -240,7 +240,8 @@ def _load(paths: Paths, options: BatchOptions, progress: bool | Progress) -> Ima
         fill = fill_device_rows if options.space.kind == "cuda" else fill_rows
         with telling_of_memory(options.space):
             out = options.space.xp.empty((plan.n_rows, *options.shape), np.float32)
-        out[plan.lost] = np.nan
+        if plan.lost:
+            out[options.space.asarray(np.array(plan.lost))] = np.nan
         tick(0, plan.n_rows)
         n_bytes = fill(out, plan, options, pool, tick)
     for note, count in plan.notes.items():

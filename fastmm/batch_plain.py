@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,27 +10,16 @@ from numpy.typing import NDArray
 from fastmm._interp import linear_tables
 from fastmm.batch_options import BatchOptions
 from fastmm.batch_runs import Run
-from fastmm.read.dicom.header import Header
+from fastmm.read.dicom.layout import Layout
+from fastmm.read.dicom.plain import Images, locate, stored_type, unpack_bits
 
 __all__ = ["fetch_plain", "load_plain", "plain_layout", "plain_scale"]
 
 
-@dataclass(frozen=True)
-class _Images:
-    """Where the images of a run are, and what their values mean."""
-
-    paths: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    slope: NDArray[np.float64]
-    intercept: NDArray[np.float64]
-
-
 def plain_layout(run: Run) -> tuple[np.dtype[Any], int, int]:
     """Return the type of the stored pixels of a plain run, and its rows and columns."""
-    layout = _header(run).layout
-    kind = np.dtype(f"{'i' if layout.signed else 'u'}{layout.allocated // 8}")
-    return kind, layout.rows, layout.columns
+    layout = _layout(run)
+    return stored_type(layout), layout.rows, layout.columns
 
 
 def load_plain(out: NDArray[np.float32], run: Run, options: BatchOptions) -> list[bool]:
@@ -45,7 +32,8 @@ def load_plain(out: NDArray[np.float32], run: Run, options: BatchOptions) -> lis
     rows = out[run.rows]
     done = np.zeros(len(rows), bool)
     load(
-        images.paths, images.starts, images.offsets, _bits(run), np.empty(0, kind), height, width,
+        images.paths, images.starts, images.offsets, unpack_bits(_layout(run)),
+        np.empty(0, kind), height, width,
         rows[:, None], np.asarray(rescale.slope, np.float32),
         np.asarray(rescale.intercept, np.float32),
         np.array([rescale.low, rescale.high], np.float32),
@@ -64,7 +52,15 @@ def fetch_plain(out: NDArray[Any], run: Run) -> list[bool]:
     images = _locate(run)
     done = np.zeros(len(out), bool)
     flat = out.reshape(len(out), -1)
-    fetch(images.paths, images.starts, images.offsets, _bits(run), images.slope, flat, done)
+    fetch(
+        images.paths,
+        images.starts,
+        images.offsets,
+        unpack_bits(_layout(run)),
+        images.slope,
+        flat,
+        done,
+    )
     return _by_piece(run, done)
 
 
@@ -74,43 +70,12 @@ def plain_scale(run: Run) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return images.slope, images.intercept
 
 
-def _header(run: Run) -> Header:
-    header = run.pieces[0].job.header
-    if not isinstance(header, Header):
-        raise TypeError("a plain run holds DICOM files")
-    return header
+def _layout(run: Run) -> Layout:
+    return run.pieces[0].job.header.layout  # type: ignore[attr-defined, no-any-return]
 
 
-def _locate(run: Run) -> _Images:
-    names: list[bytes] = []
-    starts: list[int] = []
-    offsets: list[int] = []
-    slopes, intercepts, end = [], [], 0
-    for job, first, count in run.pieces:
-        header: Any = job.header
-        names.append(os.fsencode(header.path) + b"\0")
-        starts += [end] * count
-        end += len(names[-1])
-        size = header.layout.n_bytes // header.layout.frames
-        offsets += [header.offset + frame * size for frame in range(first, first + count)]
-        slopes.append(header.slope[first : first + count])
-        intercepts.append(header.intercept[first : first + count])
-    return _Images(
-        np.frombuffer(b"".join(names), np.uint8),
-        np.array(starts),
-        np.array(offsets),
-        np.concatenate(slopes),
-        np.concatenate(intercepts),
-    )
-
-
-def _bits(run: Run) -> tuple[int, int, int, int, int, int]:
-    """Return what the kernel `unpack` is told: shifts up and down, and the padding."""
-    layout = _header(run).layout
-    low, high, of_values = layout.padding_range or (0, 0, True)
-    up = layout.allocated - 1 - layout.high_bit
-    down = layout.allocated - layout.stored
-    return up, down, int(layout.padding is not None), low, high, int(of_values)
+def _locate(run: Run) -> Images:
+    return locate((job.header, first, count) for job, first, count in run.pieces)  # type: ignore[misc]
 
 
 def _by_piece(run: Run, done: NDArray[np.bool_]) -> list[bool]:

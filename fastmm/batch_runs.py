@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fastmm.batch_options import BatchOptions
 from fastmm.read.dicom.header import Header
-from fastmm.read.filled import is_plain
+from fastmm.read.dicom.plain import is_plain
 from fastmm.read.rows import Job
 
 __all__ = ["Piece", "Run", "note_fault", "split_runs"]

@@ -146,8 +146,9 @@ class Kernel:
 class HostKernel:
     """An operation that only the host has use for: one build, on the calling thread."""
 
-    def __init__(self, name: str, cpu: FunctionType) -> None:
+    def __init__(self, name: str, cpu: FunctionType, *, contract: bool = True) -> None:
         self.name, self._cpu = name, cpu
+        self._options = {**_OPTIONS, "fastmath": _OPTIONS["fastmath"] if contract else False}
 
     def __repr__(self) -> str:
         return f"HostKernel({self.name!r})"
@@ -158,7 +159,7 @@ class HostKernel:
 
     @cached_property
     def _serial(self) -> Any:
-        return _cached(numba.njit(**_OPTIONS)(self._cpu), "serial")
+        return _cached(numba.njit(**self._options)(self._cpu), "serial")
 
 
 def _with_names(function: FunctionType, **names: Any) -> FunctionType:

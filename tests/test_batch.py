@@ -344,14 +344,14 @@ def test_arguments(arguments, error, what):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("xp_any", ["cupy"], indirect=True)
-def test_the_gpu_agrees(tmp_path, xp_any):
-    write_series(tmp_path / "a", 5)
-    frames = np.stack([image(z, (30, 20)).astype(np.uint16) for z in range(4)])
-    write(tmp_path / "c.dcm", frames, NumberOfFrames=4)
-    paths = [tmp_path / "a", tmp_path / "c.dcm", tmp_path / "a"]
-    for window in (None, (40, 400)):
-        there = load_rows(paths, (16, 12), window=window, device="cuda")
-        assert there.counts == (5, 4, 5)
-        here = load_images(paths, (16, 12), window=window, device="cpu")
-        atol = 1e-6 * np.abs(here).max()
-        np.testing.assert_allclose(xp_any.asnumpy(there.array), here, rtol=0, atol=atol)
+@pytest.mark.parametrize("options", [{}, {"window": (40, 400)}, {"normalize": "zscore"}])
+@pytest.mark.parametrize("chunk", [5_000, 64 << 20])
+def test_the_gpu_agrees(tmp_path, monkeypatch, xp_any, options, chunk):
+    paths = [*_mixed(tmp_path), tmp_path / "none.dcm"]
+    monkeypatch.setattr(batch_device, "_CHUNK_BYTES", chunk)
+    there = load_rows(paths, (16, 12), device="cuda", on_error="skip", **options)
+    here = load_rows(paths, (16, 12), device="cpu", on_error="skip", **options)
+    assert there.counts == here.counts
+    assert there.n_bytes == here.n_bytes
+    atol = 1e-6 * np.nanmax(np.abs(here.array))
+    np.testing.assert_allclose(xp_any.asnumpy(there.array), here.array, rtol=0, atol=atol)

@@ -13,6 +13,7 @@ from fastmm.errors import DicomError, LimitError
 from fastmm.read import limits
 from fastmm.read.dicom.geometry import Grid, affine_of, check_grid
 from fastmm.read.dicom.header import Header
+from fastmm.read.dicom.plain import plain_series
 from fastmm.read.dicom.slices import read_pixels
 from fastmm.read.dicom.stacking import Stack, stack_slices
 from fastmm.read.dicom.values import as_asked
@@ -97,8 +98,12 @@ def _assemble(
             f"{headers[0].path.parent}: {depth} slices of {shape[1]} x {shape[2]} pixels need more "
             f"than the {limits.MAX_BYTES} bytes of fastmm.read.limits.MAX_BYTES."
         )
+    plain = plain_series(headers)
+    if plain is not None:
+        array, valid, lowest = plain
+        return _padded(headers, array, valid, lowest)
     array = np.empty(shape, np.float32)
-    valid: NDArray[np.bool_] | None = None
+    valid = None
     lowest, bad, start = math.inf, 0, 0
     for header in headers:
         part = read_pixels(header, channel=options.channel)
@@ -116,6 +121,16 @@ def _assemble(
             f"{headers[0].path}: {bad} of {array.size} voxels of the volume are NaN or infinite; "
             "read_volume(..., nonfinite=0) fills them with 0, or with another number."
         )
+    return _padded(headers, array, valid, lowest)
+
+
+def _padded(
+    headers: Sequence[Header],
+    array: NDArray[np.float32],
+    valid: NDArray[np.bool_] | None,
+    lowest: float,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Give padding the lowest valid value."""
     if valid is not None:
         if math.isinf(lowest):
             raise DicomError(f"{headers[0].path}: every pixel is padding.")
