@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -10,9 +11,10 @@ from typing import Any
 
 from fastmm.errors import FastmmError
 
-__all__ = ["READERS", "read_ahead", "read_patiently"]
+__all__ = ["CORES", "READERS", "read_ahead", "read_patiently"]
 
-READERS = 4  # files that are read at a time
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+READERS = max(4, CORES)  # files that are read at a time: some wait for the disk
 _SLOW = 0.02  # seconds that a call waits for a slow disk; a busy machine takes less away
 
 

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fastmm.read.ahead import CORES
 from fastmm.read.codecs.process import BrokenProcessError, DecoderError, Process
 
 __all__ = ["WORKERS", "decode"]
 
 #: Most processes that decode at a time.
-WORKERS = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+WORKERS = CORES
 
 
 class _Pool:
