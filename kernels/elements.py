@@ -194,11 +194,39 @@ def _find_in(head, length, wanted, found, inner):
             at += size
 
 
-def _find(heads, lengths, wanted, found, status):
+@scalar
+def _equal(head, found, other, known, wanted, free):
+    """Say whether two heads have the same wanted elements, all but `free` and the pixels."""
+    for n in range(wanted.size):
+        at, place, size = found[n, 0], known[n, 0], found[n, 1]
+        if wanted[n] == free:
+            continue
+        if size != known[n, 1] or (at < 0) != (place < 0):
+            return False
+        if wanted[n] == _PIXELS:
+            at, place, size = at - 8, place - 8, 8  # VR and length, or tag and length
+        for i in range(size if at >= 0 else 0):
+            if head[at + i] != other[place + i]:
+                return False
+    return True
+
+
+def _find(heads, lengths, wanted, free, found, status, same):
+    """Find `wanted` tags, ascending, in each head: (offset, length) in `found`, or -1.
+
+    `same` says of a head whose status is FOUND that the one before it has the same values,
+    but for those of the tag `free`, and its pixels at any place.
+    """
     inner = np.zeros(_DEEPEST, np.int64)
     for i in range(heads.shape[0]):
         found[i] = -1
         status[i] = _find_in(heads[i], lengths[i], wanted, found[i], inner)
+        same[i] = (
+            i > 0
+            and status[i] == FOUND
+            and status[i - 1] == FOUND
+            and _equal(heads[i], found[i], heads[i - 1], found[i - 1], wanted, free)
+        )
 
 
 find = HostKernel("find", _find)

@@ -39,6 +39,7 @@ _IMPLICIT = "1.2.840.10008.1.2"
 _PIXEL_DATA, _POSITION = TAGS["PixelData"][0], TAGS["ImagePositionPatient"][0]
 _TAGS = sorted(tag for tag, _ in TAGS.values())
 _WANTED = np.array(_TAGS, np.int64)
+_POSITION_PLACE = _TAGS.index(_POSITION)
 # A file that has one of these is for the full reader.
 _NOT_HERE = {tag for tag, kind in TAGS.values() if kind == "sequence"}
 _NOT_HERE |= {TAGS["FloatPixelData"][0], TAGS["DoubleFloatPixelData"][0]}
@@ -105,13 +106,18 @@ class _Reader:
         lengths = np.array([length for length, _ in read])
         places = np.empty((len(todo), len(_WANTED), 2), np.int64)
         status = np.empty(len(todo), np.int64)
-        self._find(heads, lengths, _WANTED, places, status)
+        same = np.empty(len(todo), bool)
+        self._find(heads, lengths, _WANTED, _POSITION, places, status, same)
+        found_at = places.tolist()
+        before: Header | None = None
         later = []
         for row, (i, state) in enumerate(zip(todo, status.tolist(), strict=True)):
             if state == _FOUND:
-                found[i] = self._interpret(
-                    paths[i], heads[row].data, places[row].tolist(), read[row][1]
-                )
+                head, at, end = heads[row].data, found_at[row], read[row][1]
+                header = None
+                if before is not None and same[row]:
+                    header = _sibling(before, paths[i], head, at, end)
+                found[i] = before = header or self._interpret(paths[i], head, at, end)
             elif state == _LATER and lengths[row] == size:
                 later.append(i)
         return later
@@ -132,18 +138,33 @@ class _Reader:
         vr = b"" if syntax == _IMPLICIT else bytes(head[at - 8 : at - 6])
         key = (*(item for item in elements.items() if item[0] != _POSITION), vr, size)
         sibling = self._known.get(key)
+        if sibling is not None:
+            return _sibling(sibling, path, head, places, end)
+        pixels = PixelElement("PixelData", at, size, vr)
+        sop_class = tags.text("MediaStorageSOPClassUID")
         try:
-            if sibling is not None and end - at >= sibling.layout.n_bytes:
-                return _like(sibling, path=path, offset=at, positions=read_position(tags))
-            pixels = PixelElement("PixelData", at, size, vr)
-            header = interpret(
-                tags, syntax, tags.text("MediaStorageSOPClassUID"), pixels, end, limits.MAX_BYTES
-            )
+            header = interpret(tags, syntax, sop_class, pixels, end, limits.MAX_BYTES)
         except FastmmError:
             return None  # the full reader words it, should it agree
         if header.frames == 1:
             self._known[key] = header
         return header
+
+
+def _sibling(
+    header: Header, path: Path, head: memoryview, places: list[list[int]], end: int
+) -> Header | None:
+    """Return the header of a file that differs in its position only; None if it is odd."""
+    offset = places[-1][0]
+    if header.frames > 1 or end - offset < header.layout.n_bytes:
+        return None
+    at, size = places[_POSITION_PLACE]
+    elements = {_POSITION: bytes(head[at : at + size])} if at >= 0 else {}
+    try:
+        positions = read_position(Tags(path, elements, little_endian=True))
+    except FastmmError:
+        return None
+    return _like(header, path=path, offset=offset, positions=positions)
 
 
 def _like(header: Header, **changes: Any) -> Header:
