@@ -1,65 +1,20 @@
-"""From files to one array of small images: read, rescale, window and resize in one pass."""
+"""Load images from files and folders into one array."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from fastmm._space import telling_of_memory
-from fastmm.batch_device import fill_device_rows
-from fastmm.batch_filling import fill_rows
 from fastmm.batch_options import (
-    BatchOptions,
     Paths,
     Progress,
     check_options,
-    check_paths,
-    show_progress,
 )
-from fastmm.read.ahead import READERS
-from fastmm.read.rows import Report, plan_rows
+from fastmm.batch_rows import fill_batch
+from fastmm.read.rows import Report
 
-__all__ = ["ImageRows", "load_images", "load_rows"]
-
-
-@dataclass(frozen=True, eq=False)
-class ImageRows:
-    """Images of several paths in one array, and which rows are whose.
-
-    Attributes
-    ----------
-    array : array of shape (N, h, w), float32
-        On the device asked for.
-    counts : tuple of int
-        Number of rows of each path; their sum is N.
-    units : tuple of str
-        Unit of the rescaled values of each path, before any window; "" where no header
-        could be read.
-    n_bytes : int
-        Bytes of pixel data read from files.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rows = ImageRows(np.zeros((3, 2, 2), np.float32), (2, 1), ("HU", "HU"), 24)
-    >>> [part.shape for part in rows.split()]
-    [(2, 2, 2), (1, 2, 2)]
-    """
-
-    array: Any
-    counts: tuple[int, ...]
-    units: tuple[str, ...]
-    n_bytes: int
-
-    def split(self) -> list[Any]:
-        """Return one view (slices, h, w) for each path."""
-        ends = np.cumsum(self.counts).tolist()
-        return [self.array[e - n : e] for e, n in zip(ends, self.counts, strict=True)]
+__all__ = ["load_images"]
 
 
 def load_images(
@@ -144,12 +99,15 @@ def load_images(
     Notes
     -----
     The pixels are passed over once, from the stored integers to the resized image; no
-    float image of full size exists. At most about 256 MB of raw pixels are held. Equal to
+    float image of full size exists. Raw pixels are held for one file a thread (for two, and
+    128 MB, on the way to a GPU), and threads are as many as cores, or 4. Equal to
     ``cv2.resize(..., INTER_LINEAR)`` of the windowed float32 image to 2e-6 of its range.
 
     Padding (PixelPaddingValue) holds the lowest valid value of its image before the resize.
     Gaps and a tilted gantry do not matter to single slices and are accepted, other than by
-    `read_volume`; copies of a slice are dropped with a warning.
+    `read_volume`; copies of a slice are dropped with a warning. A `window` that is
+    applied to images of several units, such as HU and a.u., gives a warning, since it means
+    something else in each.
 
     Examples
     --------
@@ -172,79 +130,13 @@ def load_images(
         on_error=on_error,
         report=report,
     )
-    return _load(paths, options, progress).array
-
-
-def load_rows(
-    paths: Paths,
-    shape: Sequence[int],
-    *,
-    window: tuple[float, float] | None = None,
-    interpolation: str = "linear",
-    antialias: bool = False,
-    normalize: str | None = None,
-    channel: int | None = None,
-    nonfinite: str | float = "raise",
-    suv: bool = False,
-    invert: bool = True,
-    device: str = "auto",
-    on_error: str = "raise",
-    report: Report | None = None,
-    progress: bool | Progress = False,
-) -> ImageRows:
-    """Load images as `load_images` does, and tell which rows belong to which path.
-
-    Parameters
-    ----------
-    paths, shape, window, interpolation, antialias, normalize, channel, nonfinite, suv, \
-invert, device, on_error, report, progress
-        As in `load_images`.
-
-    Returns
-    -------
-    ImageRows
-        The array, the number of rows of each path, and the bytes read.
-
-    Raises
-    ------
-    DicomError, GeometryError, LimitError, FileNotFoundError, PermissionError, ImportError
-        As `load_images`.
-
-    Examples
-    --------
-    >>> from pydicom.data import get_testdata_file
-    >>> rows = load_rows(get_testdata_file("MR_small.dcm"), (16, 16), device="cpu")
-    >>> rows.counts, rows.n_bytes
-    ((1,), 8192)
-    """
-    options = check_options(
-        shape,
-        window=window,
-        interpolation=interpolation,
-        antialias=antialias,
-        normalize=normalize,
-        channel=channel,
-        nonfinite=nonfinite,
-        suv=suv,
-        invert=invert,
-        device=device,
-        on_error=on_error,
-        report=report,
-    )
-    return _load(paths, options, progress)
-
-
-def _load(paths: Paths, options: BatchOptions, progress: bool | Progress) -> ImageRows:
-    with show_progress(progress) as tick, ThreadPoolExecutor(READERS) as pool:
-        plan = plan_rows(check_paths(paths), pool, options.faults, options.adapt)
-        fill = fill_device_rows if options.space.kind == "cuda" else fill_rows
-        with telling_of_memory(options.space):
-            out = options.space.xp.empty((plan.n_rows, *options.shape), np.float32)
-        if plan.lost:
-            out[options.space.asarray(np.array(plan.lost))] = np.nan
-        tick(0, plan.n_rows)
-        n_bytes = fill(out, plan, options, pool, tick)
-    for note, count in plan.notes.items():
-        files = f" ({count} files)" if count > 1 else ""
-        warnings.warn(f"{note}{files}.", UserWarning, stacklevel=3)
-    return ImageRows(out, tuple(plan.counts), tuple(plan.units), n_bytes)
+    rows = fill_batch(paths, options, progress)
+    units = sorted(set(rows.units) - {""})
+    if window is not None and len(units) > 1:
+        warnings.warn(
+            f"`window` {window} was applied to images in {', '.join(units)}; load "
+            "images of one unit at a time if that is not meant.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return rows.array

@@ -55,17 +55,17 @@ class BatchOptions:
 def check_options(
     shape: Sequence[int],
     *,
-    window: tuple[float, float] | None,
-    interpolation: str,
-    antialias: bool,
-    normalize: str | None,
-    channel: int | None,
-    nonfinite: str | float,
-    suv: bool,
-    invert: bool,
-    device: str,
-    on_error: str,
-    report: Report | None,
+    window: tuple[float, float] | None = None,
+    interpolation: str = "linear",
+    antialias: bool = False,
+    normalize: str | None = None,
+    channel: int | None = None,
+    nonfinite: str | float = "raise",
+    suv: bool = False,
+    invert: bool = True,
+    device: str = "auto",
+    on_error: str = "raise",
+    report: Report | None = None,
 ) -> BatchOptions:
     """Check the arguments of `load_images`; none of them touches a file."""
     sizes = _check.sizes(shape, "shape", lengths=(2,))
@@ -78,6 +78,10 @@ def check_options(
     if channel is not None and _check.integer(channel, "channel", minimum=0) > 2:
         raise ValueError(f"`channel` must be 0, 1 or 2, got {channel}.")
     _check.one_of(on_error, "on_error", ("raise", "skip"))
+    if report is not None and not isinstance(report, list):
+        raise TypeError(f"`report` must be a list to append to, got {report!r}.")
+    if report is not None and on_error == "raise":
+        raise ValueError('`report` is filled with `on_error="skip"` only, got "raise".')
     faults = None if on_error == "raise" else [] if report is None else report
     for name, value in (("suv", suv), ("invert", invert)):
         if not isinstance(value, bool):
@@ -99,7 +103,7 @@ def check_paths(paths: Paths) -> list[Path]:
     """Return one path or many as a list."""
     if isinstance(paths, (str, os.PathLike)):
         return [Path(paths)]
-    if not isinstance(paths, Iterable):
+    if isinstance(paths, bytes) or not isinstance(paths, Iterable):  # type: ignore[unreachable]
         raise TypeError(f"`paths` must be a path or a list of paths, got {paths!r}.")
     found = list(paths)
     for path in found:
@@ -118,13 +122,15 @@ def show_progress(progress: bool | Progress) -> Iterator[Progress]:
         yield lambda done, total: None
         return
     try:
+        from rich.console import Console
         from rich.progress import Progress as Bar
     except ImportError:
         raise ImportError(
             '`progress=True` needs rich: pip install "fastmm[app]", or give a function '
             "progress(done, total)."
         ) from None
-    with Bar(transient=True) as bar:
+    # The error stream, so that what a program prints can be piped.
+    with Bar(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task("Loading images", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -145,8 +151,7 @@ def _window(window: tuple[float, float] | None) -> tuple[float, float] | None:
 def _normalizer(method: str | None) -> Callable[[Any, Any], Any] | None:
     if method is None:
         return None
-    if not isinstance(method, str):
-        raise TypeError(f"`normalize` must be the name of a method or None, got {method!r}.")
+    _check.one_of(method, "normalize", ("zscore", "minmax"))
     from fastmm.image.intensity import normalize
 
     return lambda images, mask: normalize(images, method, mask=mask)

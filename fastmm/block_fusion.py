@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import one_of
+from fastmm.blocks import Block
 from fastmm.features.table import Columns
 from fastmm.fuse import StackedFeatures, stack_features
-from fastmm.modalities import Block
 from fastmm.pairwise import rbf_kernel, scale_gamma
 
 __all__ = ["BlockFusion"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,9 +14,11 @@ except ImportError:
     raise ImportError('The command needs typer: pip install "fastmm[app]".') from None
 
 from fastmm import __version__
+from fastmm.cli_options import read_channels, read_windows
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130  # what shells call 128 + SIGINT
 NOTICE = "For research only; not a medical device."
 
 app = typer.Typer(
@@ -39,16 +42,30 @@ Ids = Annotated[bool, typer.Option("--ids", help="Write the patient column to pr
 
 def main() -> NoReturn:
     """Run the command; what is wrong with the input is one message and exit status 1."""
+    warnings.showwarning = _show_warning
     try:
         app()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:  # typer turns Ctrl-C into this, without a word
+            _tell_of_interrupt()
+        raise
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         # FastmmError is a ValueError
         typer.secho(f"fastmm: {error}", fg="red", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        typer.secho("fastmm: interrupted; nothing half-written is left.", fg="red", err=True)
-        sys.exit(130)
+        _tell_of_interrupt()
+        sys.exit(_INTERRUPTED)
     sys.exit(0)
+
+
+def _tell_of_interrupt() -> None:
+    typer.secho("fastmm: interrupted; nothing half-written is left.", fg="red", err=True)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Tell of a warning as of an error: where in the code it arose helps no user."""
+    typer.secho(f"fastmm: warning: {message}", fg="yellow", err=True)
 
 
 def _print_version(wanted: bool) -> None:
@@ -131,6 +148,20 @@ def train(
             "images are normalised slice by slice.",
         ),
     ] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=N",
+            help="Channel of an image column in colour: 0 red, 1 green, 2 blue.",
+        ),
+    ] = None,
+    suv: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Convert PET of an image column to SUV by body weight, and keep its scale.",
+        ),
+    ] = None,
     pool: Annotated[
         str, typer.Option(help="How slices become one row: mean, max or stack.")
     ] = "mean",
@@ -149,7 +180,9 @@ def train(
             group=group,
             images=image or [],
             tables=table or [],
-            windows=_windows(window or []),
+            windows=read_windows(window or []),
+            channels=read_channels(channel or []),
+            suv=suv or [],
             models=(model,),
             fusion=fusion,
             pool=pool,
@@ -220,20 +253,6 @@ def info() -> None:
         }
     )
     typer.echo(NOTICE)
-
-
-def _windows(texts: list[str]) -> dict[str, tuple[float, float]]:
-    windows = {}
-    for text in texts:
-        column, equals, numbers = text.partition("=")
-        try:
-            center, width = (float(number) for number in numbers.split(","))
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise ValueError(f"`--window` must be COLUMN=CENTER,WIDTH, got {text!r}.")
-        windows[column] = (center, width)
-    return windows
 
 
 def _typed() -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +20,7 @@ from fastmm.datasets import make_cohort
 from fastmm.errors import CohortError
 from fastmm.modalities import ImageModality, TableModality
 from fastmm.model_file import load_model, load_notes, save_model
+from fastmm.read.dicom.values import as_asked
 from fastmm.read.rows import series_units
 from fastmm.reporting import write_report
 from fastmm.stopwatch import Stopwatch
@@ -50,7 +54,9 @@ def train_job(
     group: str | None,
     images: Sequence[str],
     tables: Sequence[str],
-    windows: dict[str, tuple[float, float]] | None = None,
+    windows: Mapping[str, tuple[float, float]] | None = None,
+    channels: Mapping[str, int] | None = None,
+    suv: Collection[str] = (),
     models: Sequence[str] = ("ridge",),
     fusion: str = "stack",
     pool: str = "mean",
@@ -66,13 +72,19 @@ def train_job(
         raise ValueError(f"`output` must be a folder, got the file {output.name}.")
     if ids and group is None:
         raise ValueError("`--ids` writes the patient column; name it with `--group`.")
+    for option, named in (("--window", windows), ("--channel", channels), ("--suv", suv)):
+        unknown = sorted(set(named or ()) - set(images))
+        if unknown:
+            raise ValueError(
+                f"`{option}` names {', '.join(unknown)}, which is no `--image` column."
+            )
     sources = _name_tables(tables, taken=images)
     cohort = read_cohort(cohort_file, label=label, group=group, images=images, tables=sources)
-    unknown = sorted(set(windows or {}) - set(images))
-    if unknown:
-        raise ValueError(f"`--window` names {', '.join(unknown)}, which is no `--image` column.")
+    windows, channels = windows or {}, channels or {}
     modalities: dict[str, Any] = {
-        name: _image_modality(cohort.images[name], (windows or {}).get(name), pool)
+        name: _image_modality(
+            cohort.images[name], windows.get(name), pool, channels.get(name), name in suv
+        )
         for name in images
     }
     modalities |= {name: TableModality() for name in sources}
@@ -80,37 +92,41 @@ def train_job(
         "images": list(images),
         "tables": list(tables),
         "models": list(models),
-        "windows": {name: list(window) for name, window in (windows or {}).items()},
+        "windows": {name: list(window) for name, window in windows.items()},
+        "channels": dict(channels),
+        "suv": sorted(suv),
         "fusion": fusion,
         "pool": pool,
         "group": group,
     }
-    study = run_study(
-        cohort,
-        modalities,
-        models=models,
-        fusion=fusion,
-        task=task,
-        watch=watch,
-        settings=settings,
-        **about,
-    )
-    output.mkdir(parents=True, exist_ok=True)
+    with _noting_warnings() as warned:
+        study = run_study(
+            cohort,
+            modalities,
+            models=models,
+            fusion=fusion,
+            task=task,
+            watch=watch,
+            settings=settings,
+            **about,
+        )
+    study.results["cohort"]["notes"] += warned
     notes = {
         "group": group,
         "images": list(images),
         "tables": {n: [list(s.columns), str(s.file or ""), s.key] for n, s in sources.items()},
     }
-    save_model(study.model, output / "model.fastmm", notes=notes)
-    held_out = study.held_out
-    _write_predictions(
-        output / "predictions.csv",
-        cohort,
-        study.model.classes_,
-        (held_out.prediction, held_out.decision, held_out.probability),
-        group if ids else None,
-    )
-    write_report(study.results, output, pictures=study.pictures)
+    with _all_or_none(output) as draft:
+        save_model(study.model, draft / "model.fastmm", notes=notes)
+        held_out = study.held_out
+        _write_predictions(
+            draft / "predictions.csv",
+            cohort,
+            study.model.classes_,
+            (held_out.prediction, held_out.decision, held_out.probability),
+            group if ids else None,
+        )
+        write_report(study.results, draft, pictures=study.pictures)
     return study
 
 
@@ -147,6 +163,34 @@ def predict_job(
     return cohort.count
 
 
+@contextmanager
+def _all_or_none(folder: Path) -> Iterator[Path]:
+    """Give a folder to write files into, which go to `folder` together once all are there."""
+    beside = folder if folder.is_dir() else folder.parent  # on the same disk, to be renamed
+    beside.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=beside, prefix=".draft-") as draft:
+        yield Path(draft)
+        folder.mkdir(exist_ok=True)
+        for file in sorted(Path(draft).iterdir()):
+            file.replace(folder / file.name)
+
+
+@contextmanager
+def _noting_warnings() -> Iterator[list[str]]:
+    """Collect what fastmm warns of: it belongs into the report. Other warnings pass."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield notes
+    for warning in caught:
+        if warning.category is not UserWarning:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+        elif (note := str(warning.message).rstrip(".")) not in notes:
+            notes.append(note)
+
+
 def _name_tables(texts: Sequence[str], taken: Sequence[str]) -> dict[str, TableSource]:
     """Name a joined table after its file and columns of the cohort "table"."""
     sources: dict[str, TableSource] = {}
@@ -161,17 +205,24 @@ def _name_tables(texts: Sequence[str], taken: Sequence[str]) -> dict[str, TableS
 
 
 def _image_modality(
-    paths: Sequence[Path | None], window: tuple[float, float] | None, pool: str
+    paths: Sequence[Path | None],
+    window: tuple[float, float] | None,
+    pool: str,
+    channel: int | None,
+    suv: bool,
 ) -> ImageModality:
     """Choose the intensity rule of a column by the unit of its first examination."""
     first = next((path for path in paths if path is not None), None)
     if first is None:
         raise CohortError("An image column must name at least one file or folder.")
-    units = series_units(first)
+    units = series_units(first, partial(as_asked, suv=suv, invert=True))
     if window is None and units == "HU":
         window = _CT_WINDOW
-    normalize = None if window else "zscore"
-    return ImageModality(window=window, normalize=normalize, pool=pool, units=units)
+    # Whoever asks for SUV wants to compare patients, which a scale of each slice forbids.
+    normalize = None if window or suv else "zscore"
+    return ImageModality(
+        window=window, normalize=normalize, pool=pool, units=units, channel=channel, suv=suv
+    )
 
 
 def _write_predictions(

@@ -10,51 +10,12 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import integer, number, one_of, sizes
+from fastmm.blocks import Block, Examinations
 from fastmm.errors import CohortError
 from fastmm.features.table import Columns, TableEncoder, parse_table
 from fastmm.image.patches import extract_patches
 
-__all__ = ["Block", "Examinations", "ImageModality", "TableModality"]
-
-
-@dataclass(frozen=True)
-class Block:
-    """Features of one modality before anything is fitted.
-
-    Attributes
-    ----------
-    values : array of shape (rows, features), or Columns
-        Image features, zeros where a row has none; or a table that is not yet encoded.
-    present : bool array of shape (rows,)
-        Which rows have the modality.
-    """
-
-    values: Any
-    present: np.ndarray[Any, Any]
-
-    def take(self, rows: Any) -> Block:
-        """Return the block of some rows, given by index or mask."""
-        values = self.values.take(rows) if isinstance(self.values, Columns) else self.values[rows]
-        return Block(values, self.present[rows])
-
-
-@dataclass(frozen=True)
-class Examinations:
-    """Images of several examinations, as a modality wants them.
-
-    Attributes
-    ----------
-    images : list of array of shape (slices, h, w) or None
-        One for each examination.
-    units : str
-        Unit of the files.
-    n_bytes : int
-        Bytes of pixel data that were read.
-    """
-
-    images: list[Any]
-    units: str
-    n_bytes: int
+__all__ = ["ImageModality", "TableModality"]
 
 
 @dataclass(frozen=True)
@@ -82,8 +43,19 @@ class ImageModality:
         How the slices of an examination become one row: their mean or largest feature, or
         side by side, for which all examinations need as many slices.
     units : str or None, default None
-        Unit the files must have before the window, such as "HU"; None accepts any, as long
+        Unit the images must have before the window, such as "HU"; None accepts any, as long
         as it is one.
+    channel : {0, 1, 2} or None, default None
+        Channel of colour images. With None, colour is an error unless red, green and blue
+        are equal.
+    suv : bool, default False
+        Convert PET in Bq/ml to standardised uptake values by body weight. A `normalize`
+        would undo it, for it takes away the scale of each slice.
+
+    Raises
+    ------
+    ValueError, TypeError
+        About a parameter that cannot be.
 
     Examples
     --------
@@ -102,6 +74,8 @@ class ImageModality:
     step: int = 8
     pool: str = "mean"
     units: str | None = None
+    channel: int | None = None
+    suv: bool = False
 
     def __post_init__(self) -> None:
         for name in ("shape", "patch_size"):
@@ -109,14 +83,24 @@ class ImageModality:
         one_of(self.features, "features", ("patches", "pixels"))
         one_of(self.pool, "pool", ("mean", "max", "stack"))
         integer(self.step, "step")
+        if self.normalize is not None:
+            one_of(self.normalize, "normalize", ("zscore", "minmax"))
         if self.window is not None:
             center, width = self.window
             number(center, "window center")
             number(width, "window width", minimum=1)
+        if self.channel is not None and integer(self.channel, "channel", minimum=0) > 2:
+            raise ValueError(f"`channel` must be 0, 1 or 2, got {self.channel}.")
+        if not isinstance(self.suv, bool):
+            raise TypeError(f"`suv` must be True or False, got {self.suv!r}.")
 
     def describe(self) -> str:
         """Say in words what happens to an image."""
         steps = []
+        if self.channel is not None:
+            steps.append(f"{('red', 'green', 'blue')[self.channel]} channel")
+        if self.suv:
+            steps.append("SUV by body weight")
         if self.window:
             center, width = self.window
             steps.append(f"window {center:g}/{width:g} {self.units or ''}".rstrip())
@@ -180,7 +164,7 @@ class ImageModality:
         CohortError
             If the images differ in their unit, or have another than `units`.
         """
-        from fastmm.batch import load_rows
+        from fastmm.batch_rows import load_rows
 
         given = [path for path in paths if path is not None]
         if not given:
@@ -190,6 +174,8 @@ class ImageModality:
             self.shape,
             window=self.window,
             normalize=self.normalize,
+            channel=self.channel,
+            suv=self.suv,
             device="cpu",
             progress=progress or False,
         )

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmm._check import finite, one_of
 from fastmm.block_fusion import BlockFusion
-from fastmm.modalities import Block
+from fastmm.blocks import Block
 from fastmm.solve.grouped import encode_groups
 from fastmm.solve.linear import RidgeCV
 from fastmm.solve.lssvm import LSSVCCV

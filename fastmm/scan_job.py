@@ -12,6 +12,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +28,8 @@ _WIDE = 110  # columns from which the table shows storage and units too
 def scan_job(folder: Path, *, ids: bool, output: Path | None) -> None:
     """Scan a folder; print a table, or write JSON to a file ("-": the standard output)."""
     start = time.perf_counter()
-    found = scan(folder, ids=ids)
+    with _sign_of_life():
+        found = scan(folder, ids=ids)
     seconds = time.perf_counter() - start
     if output is not None:
         text = json.dumps([_plain(info, ids) for info in found], indent=1, allow_nan=False)
@@ -44,6 +46,15 @@ def scan_job(folder: Path, *, ids: bool, output: Path | None) -> None:
     console.print(_summary(found, seconds))
 
 
+def _sign_of_life() -> Progress:
+    """Show the seconds on a terminal while headers are read; nothing where there is none."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    shown = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    shown.add_task("Reading headers", total=None)
+    return shown
+
+
 def _plain(info: SeriesInfo, ids: bool) -> dict[str, Any]:
     fields = asdict(info)
     fields["path"] = str(info.path)
@@ -55,6 +66,7 @@ def _plain(info: SeriesInfo, ids: bool) -> dict[str, Any]:
 
 def _table(folder: Path, series: Sequence[SeriesInfo], *, ids: bool, wide: bool) -> Table:
     table = Table(title=_text(f"Series in {folder}"), title_justify="left", box=box.SIMPLE_HEAD)
+    table.pad_edge, table.collapse_padding = False, True
     table.add_column("#", justify="right", no_wrap=True)
     table.add_column("where", ratio=1, overflow="fold", min_width=16)
     table.add_column("what")

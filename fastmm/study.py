@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from fastmm import __version__
+from fastmm.blocks import Block
 from fastmm.cohort import Cohort
 from fastmm.environment import environment
 from fastmm.features.table import Columns
 from fastmm.metrics import balanced_accuracy_score, roc_curve
-from fastmm.modalities import Block, ImageModality
+from fastmm.modalities import ImageModality
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.stopwatch import Stopwatch
 from fastmm.validate.bootstrap import bootstrap_auc

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from dicom_files import SERIES, image, write, write_series
 
-from fastmm import batch, batch_device, batch_filling
-from fastmm.batch import load_images, load_rows
+from fastmm import batch_device, batch_filling, batch_rows
+from fastmm.batch import load_images
+from fastmm.batch_rows import load_rows
 from fastmm.errors import DicomError, FastmmError, GeometryError
 from fastmm.kernels import _files
 from fastmm.read.reading import read_volume
@@ -121,7 +122,7 @@ def test_chunks_of_a_device_change_nothing(tmp_path, monkeypatch, options, chunk
     paths = _mixed(tmp_path)
     expected = load_rows(paths, (5, 5), device="cpu", **options)
     monkeypatch.setattr(batch_device, "_CHUNK_BYTES", chunk)
-    monkeypatch.setattr(batch, "fill_rows", batch_device.fill_device_rows)
+    monkeypatch.setattr(batch_rows, "fill_rows", batch_device.fill_device_rows)
     found = load_rows(paths, (5, 5), device="cpu", **options)
     np.testing.assert_array_equal(found.array, expected.array)
     assert found.n_bytes == expected.n_bytes
@@ -130,17 +131,17 @@ def test_chunks_of_a_device_change_nothing(tmp_path, monkeypatch, options, chunk
 @pytest.mark.parametrize("device", [False, True])
 def test_a_file_that_vanishes_after_its_header(tmp_path, monkeypatch, device):
     if device:
-        monkeypatch.setattr(batch, "fill_rows", batch_device.fill_device_rows)
+        monkeypatch.setattr(batch_rows, "fill_rows", batch_device.fill_device_rows)
     write_series(tmp_path, 30)
     victim = sorted(tmp_path.iterdir())[4]
-    original = batch.plan_rows
+    original = batch_rows.plan_rows
 
     def plan(*args):
         made = original(*args)
         victim.write_bytes(victim.read_bytes()[:-10])
         return made
 
-    monkeypatch.setattr(batch, "plan_rows", plan)
+    monkeypatch.setattr(batch_rows, "plan_rows", plan)
     report: list[tuple[Path, int, Exception]] = []
     options = {"device": "cpu", "on_error": "skip", "report": report}
     found = load_images(tmp_path, (4, 4), **options)

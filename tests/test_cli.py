@@ -4,13 +4,16 @@ import csv
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_files import image, write
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from fastmm import load_model
+from fastmm import cli, jobs, load_model
 from fastmm.datasets import make_cohort
 
 
@@ -133,6 +136,22 @@ def test_info_tells_versions_and_devices():
             ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--window", "ct=1"),
             "`--window` must be COLUMN=CENTER,WIDTH",
         ),
+        (
+            ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--channel", "ct=3"),
+            "`--channel` must be COLUMN=N with N 0, 1 or 2, got 'ct=3'.",
+        ),
+        (
+            ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--channel", "mr=1"),
+            "`--channel` names mr, which is no `--image` column.",
+        ),
+        (
+            ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--suv", "pet"),
+            "`--suv` names pet, which is no `--image` column.",
+        ),
+        (
+            ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--suv", "ct"),
+            "must be PT for SUV, got CT.",
+        ),
         (("predict", "{cohort}", "{cohort}"), "damaged or no model file"),
     ],
 )
@@ -144,6 +163,80 @@ def test_mistakes_are_one_line_and_status_1(arguments, message, cohort, tmp_path
     assert "Traceback" not in done.stderr
     assert "validate" not in done.stderr  # found before the long work
     assert not (tmp_path / "out").exists()
+
+
+def small_cohort(folder: Path, files: list[str]) -> Path:
+    lines = [f"p{i},{i % 2},{name}" for i, name in enumerate(files)]
+    file = folder / "cohort.csv"
+    file.write_text("\n".join(["patient,ill,scan", *lines]) + "\n")
+    return file
+
+
+def test_train_on_a_channel_of_colour_pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        pixels = rng.integers(0, 256, (40, 40, 3)).astype(np.uint8)
+        pixels[:20, :, 2] //= 1 + 3 * (i % 2)  # only blue tells
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    file = small_cohort(tmp_path, [f"{i}.png" for i in range(8)])
+    arguments = ("train", file, "--label", "ill", "--group", "patient", "--image", "scan")
+    refused = fastmm(*arguments, "-o", tmp_path / "out", check=False)
+    assert "picture is in colour" in refused.stderr
+    assert not (tmp_path / "out").exists()
+    fastmm(*arguments, "--channel", "scan=2", "-o", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["channels"] == {"scan": 2}
+    assert report["cohort"]["modalities"][0]["detail"].startswith("blue channel, ")
+    assert report["scores"][0]["auc"] == 1
+    assert load_model(tmp_path / "out" / "model.fastmm").modalities["scan"].channel == 2
+    fastmm("predict", tmp_path / "out" / "model.fastmm", file, "-o", tmp_path / "p.csv")
+    assert [row["prediction"] for row in rows(tmp_path / "p.csv")] == ["0", "1"] * 4
+
+
+def test_warnings_of_reading_stand_in_the_report_and_in_one_line(tmp_path):
+    for i in range(6):
+        write(tmp_path / f"{i}.dcm", image(i, (40, 40)), RescaleSlope=None, RescaleIntercept=None)
+    file = small_cohort(tmp_path, [f"{i}.dcm" for i in range(6)])
+    fastmm(
+        "train", file, "--label", "ill", "--group", "patient", "--image", "scan",
+        "-o", tmp_path / "out",
+    )  # fmt: skip
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert any("no rescale (6 files)" in note for note in report["cohort"]["notes"])
+    done = fastmm("predict", tmp_path / "out" / "model.fastmm", file, "-o", tmp_path / "p.csv")
+    assert "fastmm: warning: " in done.stderr
+    assert ".py" not in done.stderr
+
+
+def test_an_end_in_the_middle_of_writing_leaves_the_former_files(cohort, tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    output = tmp_path / "out"
+    asked = {"label": "malignant", "group": "patient", "images": [], "tables": ["age,sex"]}
+    monkeypatch.setattr(jobs, "write_report", stop)
+    with pytest.raises(KeyboardInterrupt):
+        jobs.train_job(cohort, output, **asked)
+    assert list(tmp_path.iterdir()) == []
+    output.mkdir()
+    (output / "model.fastmm").write_text("of an earlier run")
+    with pytest.raises(KeyboardInterrupt):
+        jobs.train_job(cohort, output, **asked)
+    assert [p.name for p in output.iterdir()] == ["model.fastmm"]
+    assert (output / "model.fastmm").read_text() == "of an earlier run"
+
+
+def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys, tmp_path):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs, "train_job", interrupt)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own
+    monkeypatch.setattr(sys, "argv", ["fastmm", "train", "c.csv", "--label", "y"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err.endswith("fastmm: interrupted; nothing half-written is left.\n")
 
 
 def test_help_is_quick_to_import():
@@ -160,7 +253,7 @@ def test_real_patients_with_ct_pet_and_mr(real_data, tmp_path):
     fastmm(
         "train", real_data / "sts" / "cohort.csv", "--label", "lung_mets", "--group", "patient",
         "--image", "ct", "--image", "pet", "--image", "mr_t1",
-        "--table", "age,sex,mskcc_type,grade", "--output", tmp_path,
+        "--suv", "pet", "--table", "age,sex,mskcc_type,grade", "--output", tmp_path,
     )  # fmt: skip
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["cohort"]["classes"] == {"0": 21, "1": 13}
@@ -170,4 +263,6 @@ def test_real_patients_with_ct_pet_and_mr(real_data, tmp_path):
     assert scores["pet"] > 0.6
     details = {m["name"]: m["detail"] for m in report["cohort"]["modalities"]}
     assert details["ct"].startswith("window 0/2000 HU")
-    assert "zscore" in details["pet"]
+    assert details["pet"].startswith("SUV by body weight")
+    assert "zscore" not in details["pet"]  # which would take the scale away again
+    assert "zscore" in details["mr_t1"]

@@ -513,7 +513,7 @@ def test_readers_import_no_decoder():
     import sys
     from fastmm.read.dicom.slices import read_slice
     read_slice({str(path)!r}, channel=0)
-    heavy = ("PIL", "openjpeg", "jpeg_ls", "imagecodecs", "sklearn", "numba")
+    heavy = ("PIL", "openjpeg", "jpeg_ls", "imagecodecs", "sklearn")
     print("loaded", *(name for name in heavy if name in sys.modules))
     """
     assert run_python(code).splitlines()[-1] == "loaded"

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.fileset import FileSet
 from pydicom.sequence import Sequence
 
+from fastmm.batch import load_images
 from fastmm.errors import DicomError
 from fastmm.read.dicom.directory import is_directory, referenced_files
 from fastmm.read.reading import read_volume
@@ -183,3 +184,22 @@ def test_damaged_directories(tmp_path):
             read_volume(tmp_path / "DICOMDIR")
         except DicomError as error:
             assert PATIENT not in str(error)  # noqa: PT017
+
+
+def test_a_batch_of_a_disc_is_that_of_its_folder(tmp_path):
+    write_series(tmp_path / "A", 4)
+    names = [path.rename(path.with_name(f"I{n}")) for n, path in enumerate(_files(tmp_path / "A"))]
+    _directory(tmp_path / "DICOMDIR", [["A", path.name] for path in names])
+    expected = load_images(tmp_path / "A", (4, 4), device="cpu")
+    np.testing.assert_array_equal(
+        load_images(tmp_path / "DICOMDIR", (4, 4), device="cpu"), expected
+    )
+    names[1].unlink()
+    report: list[tuple[Path, int, Exception]] = []
+    options = {"device": "cpu", "on_error": "skip", "report": report}
+    assert np.isnan(load_images(tmp_path / "DICOMDIR", (4, 4), **options)).all()
+    assert len(report) == 1
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())

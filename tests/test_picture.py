@@ -102,7 +102,7 @@ def test_a_palette_index_is_never_an_intensity(tmp_path, interlaced):
         found = read(path, channel=channel)[0]
         np.testing.assert_array_equal(found, palette[indices[..., 0], channel])
         np.testing.assert_array_equal(found, expected[..., channel])
-    with pytest.raises(PictureError, match="in color"):
+    with pytest.raises(PictureError, match="in colour"):
         read(path)
     grey = (b"PLTE", np.repeat(palette[:, :1], 3, axis=1).tobytes())
     path = write(tmp_path, png(indices, 3, 4, extra=[grey]))

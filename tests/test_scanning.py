@@ -234,6 +234,7 @@ def test_the_command_at_80_and_120_columns(tmp_path):
     for columns in (80, 120):
         done = _command(tmp_path, columns=columns)
         assert done.returncode == 0
+        assert done.stderr == ""  # the seconds are for terminals
         assert all(len(line) <= columns for line in done.stdout.splitlines())
         for part in ("[red]ct", "CT axial", "3x6x5", "2.5, 0.5, 0.75", "PixelSpacing", "zeros.dcm"):
             assert part in done.stdout

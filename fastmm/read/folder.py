@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastmm.errors import DicomError
+from fastmm.errors import DicomError, FastmmError
 
-__all__ = ["Contents", "kind_of", "look_into"]
+__all__ = ["Contents", "is_folder", "kind_of", "look_into"]
 
 _DICOM_SUFFIXES = {".dcm", ".dicom", ".ima"}
 _PICTURES = {
@@ -34,8 +34,9 @@ _OPEN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 class Contents:
     """The files under a folder, each list in the order of the paths.
 
-    `skipped` call themselves DICOM by their suffix but are none; `other` are of no format
-    that is read. Hidden files are in none of the lists.
+    `skipped` call themselves DICOM by their suffix, or are named as the DICOM files beside
+    them, but are none; `other` are of no format that is read. Hidden files are in none of
+    the lists.
     """
 
     dicom: list[Path] = field(default_factory=list)
@@ -64,12 +65,42 @@ def look_into(folder: Path) -> Contents:
             found.skipped.append(path)
         else:
             found.other.append(path)
+    _suspect_siblings(found)
     return found
+
+
+def _suspect_siblings(found: Contents) -> None:
+    """Call those skipped which are named as the DICOM files beside them: "IM07", "1.2.3.7"."""
+    named = {(p.parent, _ending(p)) for p in found.dicom if p.name.upper() != "DICOMDIR"}
+    suspects = [p for p in found.other if (p.parent, _ending(p)) in named]
+    if suspects:
+        found.other = [p for p in found.other if p not in set(suspects)]
+        found.skipped = sorted([*found.skipped, *suspects])
+
+
+def _ending(path: Path) -> str:
+    # What follows the last dot of a UID is no suffix.
+    return "" if path.suffix[1:].isdigit() else path.suffix.lower()
 
 
 def kind_of(path: Path) -> str:
     """Name the format of a file by its first bytes: "DICOM", "NIfTI", "PNG", ..., or ""."""
-    return _kind(path, _head(path)) if stat.S_ISREG(path.stat().st_mode) else ""
+    try:
+        return _kind(path, _head(path)) if stat.S_ISREG(path.stat().st_mode) else ""
+    except (FileNotFoundError, PermissionError):
+        raise
+    except OSError as error:  # links in a circle, a name that is too long
+        raise FastmmError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+def is_folder(path: Path) -> bool:
+    """Say whether a path is a folder; what else may be wrong with it, `kind_of` tells."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        raise
+    except OSError:
+        return False
 
 
 def _kind(path: Path, head: bytes) -> str:

@@ -18,7 +18,7 @@ from fastmm.read.dicom.series import choose_series, read_members
 from fastmm.read.dicom.slices import read_header
 from fastmm.read.dicom.volumes import Options, dicom_volume
 from fastmm.read.finiteness import check_nonfinite
-from fastmm.read.folder import kind_of, look_into
+from fastmm.read.folder import is_folder, kind_of, look_into
 from fastmm.read.other_formats import beside, files_of
 from fastmm.read.volume import Volume
 
@@ -91,6 +91,8 @@ def read_volume(
         If the volume would take more than ``fastmm.read.limits.MAX_BYTES``.
     FileNotFoundError, PermissionError
         If the path cannot be read.
+    FastmmError
+        If the path leads nowhere in another way: links in a circle, a name that is too long.
 
     Notes
     -----
@@ -123,7 +125,7 @@ def read_volume(
     path = Path(path)
     notes: list[str] = []
     headers: Sequence[Header] | Volume
-    if path.is_dir():
+    if is_folder(path):
         headers = _of_folder(path, series, options, notes)
     else:
         headers = _of_file(path, series, options)

@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from fastmm.errors import FastmmError
 from fastmm.read.ahead import read_patiently
+from fastmm.read.dicom.directory import is_directory, referenced_files
+from fastmm.read.dicom.header import NoImageError
 from fastmm.read.dicom.heads import read_headers
-from fastmm.read.dicom.series import choose_series, read_members
+from fastmm.read.dicom.series import Member, choose_series, read_members
 from fastmm.read.dicom.stacking import sort_slices
-from fastmm.read.folder import look_into
+from fastmm.read.folder import is_folder, look_into
 from fastmm.read.other_formats import beside, files_of
 from fastmm.read.source import Source
 from fastmm.read.sources import read_source
@@ -62,7 +64,7 @@ def plan_rows(
     `adapt` turns each header into the one whose values are asked for.
     """
     plan = Plan()
-    folders = [path.is_dir() for path in paths]
+    folders = [is_folder(path) for path in paths]
     pairs = list(zip(paths, folders, strict=True))
     files = [path for path, is_dir in pairs if not is_dir]
     of_files = read_headers(files, pool, other=read_source)
@@ -71,18 +73,21 @@ def plan_rows(
         if is_dir:
             error, found = next(of_folders)
         else:
-            error, found = None, _sorted_out([(path, next(of_files))])
+            error, found = None, _of_file(path, next(of_files))
         found = found if error is None else _Found([], [(path, error)], [])
         _plan_path(plan, path, found, faults, adapt)
     return plan
 
 
-def series_units(path: Path) -> str:
+def series_units(path: Path, adapt: Callable[[Source], Source] = lambda source: source) -> str:
     """Return the unit of the rescaled values of a file or folder, from its headers."""
-    found = _of_folder(path) if path.is_dir() else _Found([read_source(path)], [], [])
+    if is_folder(path):
+        found = _of_folder(path)
+    else:
+        found = _of_file(path, next(read_headers([path], other=read_source)))
     if found.broken:
         raise found.broken[0][1]
-    return found.sources[0].units
+    return adapt(found.sources[0]).units
 
 
 class _Found(NamedTuple):
@@ -127,20 +132,33 @@ def _plan_path(
     plan.n_rows += count
 
 
+def _of_file(path: Path, found: Source | FastmmError | OSError) -> _Found:
+    if not isinstance(found, NoImageError) or not is_directory(path):
+        return _sorted_out([(path, found)])
+    try:
+        return _of_series(path, read_members(referenced_files(path))[0], [], "")
+    except (FastmmError, OSError) as error:
+        return _Found([], [(path, error)], [])
+
+
 def _of_folder(path: Path) -> _Found:
     contents = look_into(path)
     notes = ["a file is no DICOM despite its suffix and was skipped"] * len(contents.skipped)
     members, _ = read_members(contents.dicom)
+    if members:
+        return _of_series(path, members, notes, beside(contents))
+    files = files_of(path, contents)
+    found = _sorted_out(zip(files, read_headers(files, other=read_source), strict=True))
+    return found._replace(notes=notes)
+
+
+def _of_series(path: Path, members: Sequence[Member], notes: list[str], beside: str) -> _Found:
     headers = [m.header for m in members if m.header is not None]
     broken: list[tuple[Path, Exception]] = [(m.path, m.error) for m in members if m.error]
     if not headers and broken:
         return _Found([], broken, notes)
-    if not headers:
-        files = files_of(path, contents)
-        found = _sorted_out(zip(files, read_headers(files, other=read_source), strict=True))
-        return found._replace(notes=notes)
     try:
-        headers, more = sort_slices(choose_series(path, headers, None, beside(contents)))
+        headers, more = sort_slices(choose_series(path, headers, None, beside))
     except FastmmError as error:
         rows = sum(h.frames for h in headers)
         return _Found([], [*broken, *[(path, error)] * rows], notes)

@@ -14,7 +14,7 @@ from fastmm.read.dicom.header import Header
 from fastmm.read.dicom.series import group_headers, read_members
 from fastmm.read.dicom.syntaxes import syntax_name
 from fastmm.read.findings import examine, orientation_word
-from fastmm.read.folder import kind_of, look_into
+from fastmm.read.folder import is_folder, kind_of, look_into
 from fastmm.read.series_info import SeriesInfo
 
 __all__ = ["SeriesInfo", "scan"]
@@ -46,6 +46,8 @@ def scan(folder: str | os.PathLike[str], *, ids: bool = False) -> list[SeriesInf
     ------
     FileNotFoundError, PermissionError
         If the folder cannot be read.
+    FastmmError
+        If the path leads nowhere in another way: links in a circle, a name that is too long.
 
     Notes
     -----
@@ -63,7 +65,7 @@ def scan(folder: str | os.PathLike[str], *, ids: bool = False) -> list[SeriesInf
     folder = Path(folder)
     if not isinstance(ids, bool):
         raise TypeError(f"`ids` must be True or False, got {ids!r}.")
-    if folder.is_dir():
+    if is_folder(folder):
         contents = look_into(folder)
         dicom, nifti, pictures = contents.dicom, contents.nifti, contents.pictures
         skipped, other = contents.skipped, contents.other

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmm.errors import DicomError, FastmmError, PictureError
+from fastmm.errors import DicomError
 from fastmm.read.dicom.header import Header
 from fastmm.read.dicom.slices import read_header, read_pixels
 from fastmm.read.finiteness import require_finite
@@ -58,12 +58,7 @@ def read_source(path: str | os.PathLike[str]) -> Source:
     'HU'
     """
     path = Path(path)
-    try:
-        kind, suffix = kind_of(path), path.suffix.lower()
-    except (FileNotFoundError, PermissionError):
-        raise
-    except OSError as error:
-        raise FastmmError(f"{path}: cannot be read ({error.strerror}).") from None
+    kind, suffix = kind_of(path), path.suffix.lower()
     if kind == "NIfTI":
         return read_nifti_header(path)
     if kind not in ("", "DICOM") or (not kind and suffix in _PICTURE_SUFFIXES):
@@ -229,10 +224,10 @@ def natural_order(path: Path) -> tuple[tuple[tuple[int, int, str], ...], str]:
 
 def _is_picture(path: Path) -> bool:
     try:
-        return kind_of(path) not in ("", "DICOM", "NIfTI")
+        path.stat()
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOENT):  # a link in a circle, or to nowhere
             return False
         if isinstance(error, PermissionError):
             raise
-        raise PictureError(f"{path}: cannot be read ({error.strerror}).") from None
+    return kind_of(path) not in ("", "DICOM", "NIfTI")

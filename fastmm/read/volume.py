@@ -64,6 +64,11 @@ class Volume:
     positions: NDArray[np.float64] | None = None
     time_axis: str = ""
 
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.array.shape))
+        spacing = ", ".join(f"{s:.4g}" for s in self.spacing)
+        return f"Volume({self.modality or 'image'}, {size}, {self.units}, ({spacing}) mm)"
+
     @property
     def affine_ras(self) -> NDArray[np.float64]:
         """Return the affine to RAS coordinates, as NIfTI has them (x right, y front)."""

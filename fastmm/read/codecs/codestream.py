@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-__all__ = ["Codestream", "CodestreamError", "read_codestream"]
+__all__ = ["Codestream", "CodestreamError", "read_codestream", "segments"]
 
 # An end, a start or a frame header inside of entropy-coded data; FF00 and FFD0 to FFD7 are data.
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
@@ -19,6 +19,7 @@ _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
 _LS_MARKER = re.compile(rb"\xff+([\x80-\xcf\xd8-\xfe])")
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
 _SCAN, _END, _LINES, _INTERVAL, _JPEG_LS = 0xDA, 0xD9, 0xDC, 0xDD, 0xF7
 _ADOBE_TRANSFORM = 11  # offset of the byte in APP14
 
@@ -96,8 +97,17 @@ def read_codestream(data: bytes) -> Codestream:
     raise CodestreamError("it does not begin with a known marker")
 
 
-def _segments(data: bytes, place: int) -> Iterator[tuple[int, bytes, int]]:
-    """Yield marker, content and end of the segments from `place` on, to a scan or the end."""
+def segments(data: bytes, place: int) -> Iterator[tuple[int, bytes, int]]:
+    r"""Yield the segments of a JPEG from `place` on, up to its end marker.
+
+    Each is the second byte of its marker, its content, and where the next one, or the data of
+    a scan, begin. CodestreamError if one is damaged, IndexError or struct.error if cut.
+
+    Examples
+    --------
+    >>> list(segments(b"\xff\xdd\0\4\0\7\xff\xd9", 0))
+    [(221, b'\x00\x07', 6), (217, b'', 8)]
+    """
     while True:
         if data[place] != 0xFF:
             raise CodestreamError("its header is damaged")
@@ -105,6 +115,8 @@ def _segments(data: bytes, place: int) -> Iterator[tuple[int, bytes, int]]:
             place += 1
         marker = data[place]
         place += 1
+        if marker in _WITHOUT_LENGTH:
+            continue
         if marker == _END:
             yield marker, b"", place
             return
@@ -121,7 +133,7 @@ def _read_jpeg(data: bytes) -> Codestream:
     claims: set[str] = set()
     adobe = False
     interval, place = 0, 2
-    for marker, content, end in _segments(data, place):
+    for marker, content, end in segments(data, place):
         place = end
         if marker in _FRAMES:
             if frame is not None:
@@ -164,7 +176,7 @@ def _check_scans(data: bytes, place: int, interval: int, pattern: re.Pattern[byt
         counts = [m[0] & 7 for m in _RESTART.findall(data, place, found.start())]
         if any(n != i % 8 for i, n in enumerate(counts)) or (counts and not interval):
             raise CodestreamError("its restart markers are damaged")
-        for marker, content, end in _segments(data, found.start()):
+        for marker, content, end in segments(data, found.start()):
             place = end
             if marker == _END:
                 if data[place:].strip(b"\0\xff"):

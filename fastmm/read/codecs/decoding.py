@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +18,7 @@ from fastmm.read.codecs.choosing import CODECS, RLE, choose_decoder
 from fastmm.read.codecs.codestream import Codestream, CodestreamError, read_codestream
 from fastmm.read.codecs.colour import ybr_to_rgb
 from fastmm.read.codecs.encapsulated import read_fragments, split_frames
+from fastmm.read.codecs.entropy import HUFFMAN, check_entropy
 from fastmm.read.codecs.process import DecoderError
 from fastmm.read.codecs.rle import RleError, decode_rle
 from fastmm.read.dicom.layout import Layout
@@ -26,6 +29,7 @@ __all__ = ["read_encapsulated"]
 # The limits that are set in fastmm.read.limits count from these sizes on.
 _SMALL = 32 << 20
 _TIMED_BYTES = 64 << 20
+_SPREADING = threading.Lock()
 _RLE_GAIN = 64  # a pair of bytes stands for at most 128 of the image
 _JPEG_2000 = 0x51
 
@@ -91,19 +95,27 @@ def read_encapsulated(
     def decode(i: int) -> None:
         out[i] = _decode_frame(path, syntax, layout, i, *streams[i])
 
-    workers = min(layout.frames, processes.WORKERS)
-    if workers == 1:
-        for i in range(layout.frames):
+    _each_frame(decode, layout.frames)
+    return out, n_bytes
+
+
+def _each_frame(decode: Callable[[int], None], frames: int) -> None:
+    workers = min(frames, processes.WORKERS)
+    # Where several threads read files, one of them spreads its frames; that is enough.
+    if workers == 1 or not _SPREADING.acquire(blocking=False):
+        for i in range(frames):
             decode(i)
-    else:
+        return
+    try:
         with ThreadPoolExecutor(workers) as pool:
             try:
-                for _ in pool.map(decode, range(layout.frames)):
+                for _ in pool.map(decode, range(frames)):
                     pass
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-    return out, n_bytes
+    finally:
+        _SPREADING.release()
 
 
 def _checked(
@@ -166,6 +178,11 @@ def _check_colour(path: Path, layout: Layout, index: int, found: Codestream) -> 
 def _decode_frame(
     path: Path, syntax: str, layout: Layout, index: int, decoder: str, found: Codestream
 ) -> NDArray[Any]:
+    if found.process in HUFFMAN:
+        try:
+            check_entropy(found.data)
+        except CodestreamError as error:
+            raise _damaged(path, syntax, index, str(error)) from None
     size = 1 if found.precision <= 8 else 2 if found.precision <= 16 else 4
     shape = (layout.rows, layout.columns) + (layout.samples,) * (layout.samples > 1)
     samples = np.empty(shape, f"<{'i' if found.signed else 'u'}{size}")

@@ -61,8 +61,12 @@ class Process:
         self.loaded: set[str] = set()
         self._lock, self._call, self._expired = threading.Lock(), 0, False
         _widen(self.requests, self.replies)
-        with self._deadline(limits.START_SECONDS):
-            self._receive(memoryview(b""))
+        try:
+            with self._deadline(limits.START_SECONDS):
+                self._receive(memoryview(b""))
+        except BaseException:  # an interrupt, too, must not leave the process behind
+            self.end()
+            raise
 
     def decode(self, name: str, data: bytes, shape: tuple[int, int, int], out: memoryview,
                seconds: float) -> None:  # fmt: skip

@@ -95,6 +95,8 @@ class Scanner:
             return None
         if self.implicit if implicit is None else implicit:
             group, number, length = self._plain(head)
+            if group == 0:  # no file has it: zeros, where the rest of a download should be
+                raise self._cut()
             return Element(group << 16 | number, b"", self.file.tell(), length)
         group, number, vr, length = self._explicit(head)
         if group == 0xFFFE:  # delimiters have no VR

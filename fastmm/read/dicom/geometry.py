@@ -33,7 +33,8 @@ _SAME_PLACE_MM = 1e-3
 def check_orientation(path: Path, orientation: Sequence[float]) -> None:
     """Refuse an ImageOrientationPatient that is not two orthogonal unit vectors."""
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
-    faults = (row @ row - 1, column @ column - 1, row @ column)
+    with np.errstate(over="ignore", invalid="ignore"):
+        faults = (row @ row - 1, column @ column - 1, row @ column)
     if not all(abs(fault) <= 2 * _ORTHONORMAL for fault in faults):
         shown = ", ".join(f"{v:g}" for v in orientation)
         raise GeometryError(

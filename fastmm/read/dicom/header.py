@@ -14,7 +14,7 @@ from fastmm.errors import DicomError
 from fastmm.read.dicom.elements import UNDEFINED
 from fastmm.read.dicom.encoding import ENCAPSULATED
 from fastmm.read.dicom.frames import Frames, Groups, is_enhanced, place_frames
-from fastmm.read.dicom.layout import Layout, check_length, read_layout
+from fastmm.read.dicom.layout import Layout, check_fragments, check_length, read_layout
 from fastmm.read.dicom.lookup import Lookup, read_lookup
 from fastmm.read.dicom.place import (
     read_grid_offsets,
@@ -160,8 +160,8 @@ def interpret(
     return Header(
         path=tags.path,
         layout=layout,
-        slope=np.array([r.slope for r in rescales]),
-        intercept=np.array([r.intercept for r in rescales]),
+        slope=_each([r.slope for r in rescales], layout.frames),
+        intercept=_each([r.intercept for r in rescales], layout.frames),
         units=rescales[0].units,
         modality=modality,
         series=tags.text("SeriesInstanceUID"),
@@ -198,9 +198,9 @@ def _classic_frames(tags: Tags, frames: int) -> Frames:
 def _rescales(
     tags: Tags, modality: str, layout: Layout, lookup: Lookup | None, groups: Groups | None
 ) -> list[Rescaling]:
-    """Return the rescale of each frame, in the order in which frames are stored."""
+    """Return the rescale of each frame in the order in which they are stored, or that of all."""
     if groups is None:
-        return [read_rescale(tags, tags, modality, layout, lookup)] * layout.frames
+        return [read_rescale(tags, tags, modality, layout, lookup)]
     if lookup is not None:
         raise tags.fault(
             "ModalityLUTSequence", "stands beside functional groups, which say the rescale"
@@ -215,6 +215,10 @@ def _rescales(
     if len(units) != 1:
         raise DicomError(f"{tags.path}: its frames differ in their units: {', '.join(units)}.")
     return rescales
+
+
+def _each(values: list[float], frames: int) -> NDArray[np.float64]:
+    return np.full(frames, values[0]) if len(values) == 1 else np.array(values)
 
 
 def _pixels(tags: Tags, sop_class: str, found: PixelElement | None) -> PixelElement:
@@ -236,6 +240,8 @@ def _check_pixels(
             f"which is {'encapsulated' if undefined else 'native'}."
         )
     if syntax in ENCAPSULATED:
+        if end is not None:
+            check_fragments(path, layout, end - pixels.offset)
         return []
     note = check_length(path, layout, pixels.length, pixels.name)
     if end is not None and end - pixels.offset < layout.n_bytes:

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from fastmm.errors import DicomError, LimitError
-from fastmm.read.dicom.tags import Tags, label, shown
+from fastmm.read.dicom.tags import Tags, about, label, shown
 
-__all__ = ["Layout", "check_length", "read_layout"]
+__all__ = ["Layout", "check_fragments", "check_length", "read_layout"]
 
 _SAMPLES = {
     "MONOCHROME1": 1, "MONOCHROME2": 1,
     "RGB": 3, "YBR_FULL": 3, "YBR_FULL_422": 3, "YBR_ICT": 3, "YBR_RCT": 3,
 }  # fmt: skip
 _FRAME_BYTES = 256
+# Of one frame where pixels are compressed: the head of a fragment, and two bytes.
+_LEAST_FRAGMENT = 10
 _FLOATS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
 
@@ -110,8 +112,8 @@ def read_layout(
     needed = layout.values * 4 + (frames - 1) * _FRAME_BYTES
     if needed > max_bytes:
         raise LimitError(
-            f"{tags.path}: {frames} frames of {rows} x {columns} pixels need {needed} bytes as "
-            f"float32, more than the {max_bytes} of fastmm.read.limits.MAX_BYTES; "
+            f"{tags.path}: {about(frames)} frames of {rows} x {columns} pixels need {needed:.1e} "
+            f"bytes as float32, more than the {max_bytes} of fastmm.read.limits.MAX_BYTES; "
             "raise the limit if the file is right."
         )
     return layout
@@ -169,6 +171,15 @@ def check_length(path: Path, layout: Layout, length: int, pixels: str = "PixelDa
             f"says: expected {expected} bytes, got {length}."
         )
     return f"{label(pixels)} has {excess} bytes after the last pixel, which are ignored"
+
+
+def check_fragments(path: Path, layout: Layout, left: int) -> None:
+    """Refuse more frames than the `left` bytes of compressed pixels can hold."""
+    if layout.frames * _LEAST_FRAGMENT > left:
+        raise DicomError(
+            f"{path}: {label('PixelData')} is cut: {left} bytes cannot hold the "
+            f"{about(layout.frames)} frames that {label('NumberOfFrames')} says."
+        )
 
 
 def _padding(tags: Tags, allocated: int) -> tuple[int, int] | None:

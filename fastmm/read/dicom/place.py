@@ -19,13 +19,17 @@ __all__ = [
     "read_thickness",
 ]
 
+# In mm: farther away lies nothing, and squares and sums of such numbers do not overflow.
+_FARTHEST = 1e9
+
 
 def read_position(tags: Tags) -> NDArray[np.float64] | None:
     """Return ImagePositionPatient as an array of shape (1, 3), or None."""
     position = tags.numbers("ImagePositionPatient", 3)
-    if position is not None and not all(map(math.isfinite, position)):
+    if position is not None and not all(abs(value) < _FARTHEST for value in position):
         raise GeometryError(
-            f"{tags.path}: {label('ImagePositionPatient')}{tags.where} is not finite."
+            f"{tags.path}: {label('ImagePositionPatient')}{tags.where} must be finite, and less "
+            f"than {_FARTHEST:g} mm away."
         )
     return None if position is None else np.array([position])
 
@@ -44,10 +48,10 @@ def read_spacing(tags: Tags) -> tuple[float, float] | None:
     if spacing is None:
         return None
     for value in spacing:
-        if not 0 < value < math.inf:
+        if not 0 < value < _FARTHEST:
             raise GeometryError(
-                f"{tags.path}: {label('PixelSpacing')}{tags.where} must be positive, got "
-                f"{value:g} mm."
+                f"{tags.path}: {label('PixelSpacing')}{tags.where} must be positive and "
+                f"finite, got {value:g} mm."
             )
     return spacing[0], spacing[1]
 
@@ -56,7 +60,7 @@ def read_thickness(tags: Tags) -> float:
     """Return SliceThickness in mm, NaN where unknown."""
     thickness = (tags.numbers("SliceThickness", 1) or (math.nan,))[0]
     # Often 0 or absent; positions say it better.
-    return thickness if 0 < thickness < math.inf else math.nan
+    return thickness if 0 < thickness < _FARTHEST else math.nan
 
 
 def read_grid_offsets(
@@ -69,8 +73,11 @@ def read_grid_offsets(
     if position is None or orientation is None or not tags.filled("GridFrameOffsetVector"):
         return None
     offsets = np.array(tags.numbers("GridFrameOffsetVector", frames))
-    if not np.isfinite(offsets).all():
-        raise GeometryError(f"{tags.path}: {label('GridFrameOffsetVector')} is not finite.")
+    if not (np.abs(offsets) < _FARTHEST).all():
+        raise GeometryError(
+            f"{tags.path}: {label('GridFrameOffsetVector')} must be finite, and less than "
+            f"{_FARTHEST:g} mm."
+        )
     normal = np.cross(orientation[:3], orientation[3:])
     if offsets[0] != 0:
         # Other than relative offsets these are z itself, and the planes then transverse.

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 # Spacings may differ by this share, direction cosines by this much, within one series.
+_LISTED = 20  # groups in an error
 _SPACING_SHARE, _COSINE = 1e-4, 1e-3
 
 
@@ -73,12 +74,12 @@ def choose_series(
     `beside` says what else lies in the folder, which must not be mistaken for part of it.
     """
     groups = list(enumerate(group_headers(headers)))
-    listed = _listed(groups)
+    listed = _listed(folder, groups)
     if isinstance(series, str):
         groups = [(i, group) for i, group in groups if group[0].series == series]
         if not groups:
             raise ValueError(f"`series` names no series in {folder}.\n{listed}")
-        listed = _listed(groups)
+        listed = _listed(folder, groups)
     elif series is not None:
         if series >= len(groups):
             raise ValueError(
@@ -169,9 +170,16 @@ class _Geometries:
         self._groups.append(group)
 
 
-def _listed(groups: Sequence[tuple[int, Sequence[Header]]]) -> str:
-    return "\n".join(
+def _listed(folder: Path, groups: Sequence[tuple[int, Sequence[Header]]]) -> str:
+    lines = [
         f"  {i}: {len(g)} x {g[0].modality or '?'}, {g[0].layout.frames} frame(s) of "
-        f"{g[0].layout.rows} x {g[0].layout.columns}, first {g[0].path.name}"
-        for i, g in groups
-    )
+        f"{g[0].layout.rows} x {g[0].layout.columns}, first {_below(folder, g[0].path)}"
+        for i, g in groups[:_LISTED]
+    ]
+    if len(groups) > _LISTED:
+        lines.append(f"  and {len(groups) - _LISTED} more; `fastmm scan` lists them all")
+    return "\n".join(lines)
+
+
+def _below(folder: Path, path: Path) -> Path:
+    return path.relative_to(folder) if path.is_relative_to(folder) else path

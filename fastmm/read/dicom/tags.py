@@ -17,6 +17,7 @@ __all__ = [
     "TAGS",
     "PixelElement",
     "Tags",
+    "about",
     "label",
     "read_meta",
     "read_tags",
@@ -30,6 +31,8 @@ _LONGEST = 1 << 16  # of any value but sequences and pixels
 _CODES = {"US": "H", "UL": "L", "FL": "f", "FD": "d"}
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,12}\Z", re.ASCII)
+_MANY_DIGITS = re.compile(r"[0-9]{6}")
+_UID = re.compile(r"[12]\.[0-9]{1,3}(\.[0-9]+){2,}\Z", re.ASCII)
 _HARMLESS = re.compile(r"[0-9.,+\-eE \\]*\Z", re.ASCII)
 _TERMS = {
     "NaN", "nan", "inf", "US", "HU", "HU_MOD", "OD", "PCT", "Z_EFF", "ED", "MGML", "EDW",
@@ -99,7 +102,7 @@ class Tags:
                 raise self.fault(name, f"must be an integer, got {shown(text)}")
             number = int(text)
         if not minimum <= number <= maximum:
-            raise self.fault(name, f"must lie in {minimum} to {maximum}, got {number}")
+            raise self.fault(name, f"must lie in {minimum} to {maximum}, got {about(number)}")
         return number
 
     def numbers(self, name: str, count: int) -> tuple[float, ...] | None:
@@ -151,7 +154,13 @@ def read_tags(
             continue
         inside = wanted[element.tag]
         if inside is None:
-            found[element.tag] = _value(scanner, element)
+            value = _value(scanner, element)
+            # Readers disagree which of two counts.
+            if found.setdefault(element.tag, value) != value:
+                raise DicomError(
+                    f"{path}: {label(_NAMES[element.tag])} stands twice in the header, with "
+                    "different values."
+                )
         else:
             found[element.tag] = read_items(scanner, element, inside)
     return Tags(path, found, little_endian), None
@@ -183,6 +192,13 @@ def shown(text: str) -> str:
 
     In a damaged file any text may stand in any tag, a patient's name included.
     """
-    if text in _TERMS or (len(text) <= 64 and _HARMLESS.match(text)):
+    # A number of many digits may be a date or an identifier; only UIDs have to have them.
+    harmless = _HARMLESS.match(text) and (_UID.match(text) or not _MANY_DIGITS.search(text))
+    if text in _TERMS or (len(text) <= 64 and harmless):
         return repr(text)
     return f"a text of {len(text)} characters"
+
+
+def about(number: int) -> str:
+    """Write a found number; of a large one, which may be a date, the size only."""
+    return str(number) if abs(number) < 10**6 else f"{number:.1g}"

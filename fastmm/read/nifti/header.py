@@ -29,6 +29,9 @@ from fastmm.read.regular import open_regular
 
 __all__ = ["NiftiHeader", "read_nifti_header"]
 
+_MOST_INFLATED = 1032  # bytes that one byte of gzip can stand for
+_FRAME_BYTES = 64  # that a slice costs, be it as small as it may
+
 
 @dataclass(frozen=True, eq=False)
 class NiftiHeader:
@@ -136,10 +139,10 @@ def read_nifti_header(path: str | os.PathLike[str], *, time: str | int = "raise"
         head, single = parse(header_path, bytes(stream.read(540)), header_path != data_path)
     size, dtype = grid_of(path, head), dtype_of(path, head)
     start, times, frames = _chosen(path, size, time)
-    needed = frames * size[2] * size[3] * 4
+    needed = frames * max(size[2] * size[3] * 4, _FRAME_BYTES)
     if needed > limits.MAX_BYTES:
         raise LimitError(
-            f"{path}: {frames} slices of {size[2]} x {size[3]} voxels need {needed} bytes as "
+            f"{path}: {frames} slices of {size[2]} x {size[3]} voxels need {needed:.3g} bytes as "
             f"float32, more than the {limits.MAX_BYTES} of fastmm.read.limits.MAX_BYTES; "
             "raise the limit if the file is right."
         )
@@ -188,9 +191,17 @@ def _chosen(
 def _check_size(path: Path, offset: int, expected: int) -> None:
     """Compare what the header promises with what a plain file holds."""
     with open_regular(path, NiftiError, EXPECTED) as file:
+        got = os.fstat(file.fileno()).st_size - offset
         if ByteStream(path, file).gzipped:
-            return  # known only after it is inflated
-        got = max(0, os.fstat(file.fileno()).st_size - offset)
+            # How much there is, is known only after it is inflated: but never more than this.
+            got = (got + offset) * _MOST_INFLATED - offset
+            if got < expected:
+                raise NiftiError(
+                    f"{path}: is cut: expected {expected} bytes of voxels, which its gzip data "
+                    "cannot hold."
+                )
+            return
+        got = max(0, got)
     if got < expected:
         raise NiftiError(f"{path}: is cut: expected {expected} bytes of voxels, got {got}.")
     if got >= 2 * expected:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmm.errors import PictureError
+from fastmm.read.codecs.codestream import CodestreamError
+from fastmm.read.codecs.entropy import check_entropy
 from fastmm.read.pictures.layout import PictureLayout, exif_orientation, pillow
 
 __all__ = ["JPEG_SIGNATURE", "JpegLayout", "decode_jpeg", "read_jpeg_layout"]
@@ -56,6 +58,10 @@ def decode_jpeg(path: Path, file: BinaryIO, layout: JpegLayout) -> tuple[NDArray
     """Decode to (1, rows, columns, samples); return the bytes of the file too."""
     file.seek(0)
     data = file.read()
+    try:
+        check_entropy(data)
+    except CodestreamError as error:
+        raise PictureError(f"{path}: {error}.") from None
     mode = "L" if layout.samples == 1 else "RGB"
     with pillow(path) as image:
         decoded = image.frombytes(mode, (layout.columns, layout.rows), data, "jpeg", mode, "")

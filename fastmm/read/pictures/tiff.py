@@ -22,6 +22,7 @@ __all__ = ["TIFF_SIGNATURES", "Page", "TiffLayout", "read_tiff_layout"]
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MOST_PAGES = 1 << 16
 _LONGEST = 1 << 24  # of the values of a tag
+_SHARED_VALUES = 4  # times that the bytes of a file may be values of tags
 _TAGS = {
     256: "ImageWidth", 257: "ImageLength", 258: "BitsPerSample", 259: "Compression",
     262: "PhotometricInterpretation", 266: "FillOrder", 270: "ImageDescription",
@@ -127,6 +128,8 @@ def _directories(path: Path, file: BinaryIO) -> Iterator[tuple[str, _Tags]]:
     )
     inline = link.size
     seen: set[int] = set()
+    # Tags that share their values can make a small file endless.
+    left = _SHARED_VALUES * os.fstat(file.fileno()).st_size + _LONGEST
     try:
         (offset,) = link.unpack_from(head, 8 if big else 4)
         while offset:
@@ -144,6 +147,9 @@ def _directories(path: Path, file: BinaryIO) -> Iterator[tuple[str, _Tags]]:
                 if tag in _TAGS and kind in _TYPES:
                     size = Struct(order + _TYPES[kind]).size * n
                     value = body[i * step + entry.size : (i + 1) * step]
+                    left -= size
+                    if _TAGS[tag] in tags or left < 0:
+                        raise _damaged(path)
                     if size > inline:
                         value = _at(path, file, link.unpack(value)[0], size)
                     tags[_TAGS[tag]] = Struct(f"{order}{n}{_TYPES[kind]}").unpack(value[:size])

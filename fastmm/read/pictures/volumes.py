@@ -56,8 +56,8 @@ def read_picture(
     (0 and 1, 0 to 3, 0 to 15). A palette is expanded to its colours. Alpha is dropped if it
     is opaque everywhere, else it is an error. Orientation (EXIF, TIFF) is applied. TIFF
     whose white is zero is inverted, v = 2**bits - 1 - stored. Gamma and colour profiles are
-    not applied. JPEG carries no checksum, so damage between its first and last byte may
-    pass; that of PNG is found.
+    not applied. JPEG carries no checksum: damage is found where its codes no longer make up
+    the image, but not where they stand for other values; that of PNG is found.
 
     Examples
     --------
@@ -153,6 +153,6 @@ def _one_channel(path: Path, pixels: NDArray[Any], channel: int | None) -> NDArr
     if np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2]):
         return first
     raise PictureError(
-        f"{path}: the picture is in color and its channels differ; "
+        f"{path}: the picture is in colour and its channels differ; "
         "choose one with `channel=` (0 red, 1 green, 2 blue)."
     )

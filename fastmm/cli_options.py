@@ -1,0 +1,31 @@
+"""Options of the command that stand for a value of one column: COLUMN=VALUE."""
+
+from __future__ import annotations
+
+__all__ = ["read_channels", "read_windows"]
+
+
+def read_windows(texts: list[str]) -> dict[str, tuple[float, float]]:
+    """Read COLUMN=CENTER,WIDTH."""
+    windows = {}
+    for text in texts:
+        column, equals, numbers = text.partition("=")
+        try:
+            center, width = (float(number) for number in numbers.split(","))
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ValueError(f"`--window` must be COLUMN=CENTER,WIDTH, got {text!r}.")
+        windows[column] = (center, width)
+    return windows
+
+
+def read_channels(texts: list[str]) -> dict[str, int]:
+    """Read COLUMN=N, the channel of colour images."""
+    channels = {}
+    for text in texts:
+        column, _, number = text.rpartition("=")
+        if not column or number not in ("0", "1", "2"):
+            raise ValueError(f"`--channel` must be COLUMN=N with N 0, 1 or 2, got {text!r}.")
+        channels[column] = int(number)
+    return channels
