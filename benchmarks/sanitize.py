@@ -49,12 +49,53 @@ def exercise(asarray: Callable[[np.ndarray], Any]) -> None:
         images = asarray(rng.standard_normal((2, 13, 11)).astype(dtype))
         fastmm.resize(images, (5, 7))
         fastmm.resize(images, (3, 17, 4))
+        fastmm.resize(images, (5, 17), interpolation="cubic")
+        fastmm.resize(images, (3, 2), interpolation="cubic", antialias=True)
+        fastmm.resize(images, (3, 5, 17), interpolation="area")
+        fastmm.resize([images, images[:, 2:, 3:]], (5, 17), interpolation="nearest")
+        fastmm.resize([images, images[:, 2:, 3:]], (5, 17))
         fastmm.extract_patches(images, (4, 3), step=2)
         fastmm.extract_patches(images, (2, 4, 3))
+        describe_patches(images)
+        for shape in ((3, 7, 5), (2, 130, 130)):  # an image a thread; images in strips
+            pixels = asarray(rng.standard_normal(shape).astype(dtype))
+            fastmm.normalize(pixels, mask=asarray(rng.integers(0, 2, shape, np.uint8)))
+            fastmm.normalize(pixels, "percentile", clip=(0, 1))
+        fastmm.window(images, 0, 1)
         rows = [asarray(rng.standard_normal((n, 7)).astype(dtype)) for n in (9, 5)]
         fastmm.rbf_kernel(*rows)
         fastmm.stack_features({"a": rows[0], "b": asarray(rng.standard_normal((9, 3)))})
+    resample_all(asarray, rng)
     fastmm.resize(asarray(rng.integers(-1000, 3000, (2, 13, 11), np.int16)), (5, 7))
+
+
+def describe_patches(images: Any) -> None:
+    """Extract patches beyond the border, put them together, draw some, and describe them."""
+    from fastmm.features.statistics import patch_statistics
+    from fastmm.image.merging import merge_patches
+    from fastmm.image.sampling import sample_patches
+
+    for mode in ("edge", "reflect", "constant"):
+        patches = fastmm.extract_patches(images, (4, 3), step=2, pad=(1, (5, 3)), pad_mode=mode)
+    merge_patches(patches, (13, 11), step=2, pad=(1, (5, 3)))
+    sample_patches(images, (4, 3), 5)
+    patch_statistics(images, (4, 3), step=2, statistics=("kurtosis", "entropy", "p10", "iqr"))
+
+
+def resample_all(asarray: Callable[[np.ndarray], Any], rng: np.random.Generator) -> None:
+    """Resample small volumes, with padding, on grids that stick out of them."""
+    from fastmm.image.resampling import resample
+
+    turned = np.array([[0.9, 0.3, 0, -1], [-0.3, 0.9, 0.1, 0], [0, -0.1, 0.9, 0], [0, 0, 0, 1]])
+    straight = np.diag([0.7, -0.7, 0.7, 1]) + [[0, 0, 0, -1], [0, 0, 0, 3], [0] * 4, [0] * 4]
+    for dtype in ("float32", "float64"):
+        array = asarray(rng.standard_normal((3, 5, 7)).astype(dtype))
+        valid = asarray(rng.random((3, 5, 7)) > 0.1)
+        volume = fastmm.Volume(array, "HU", (1.0, 1.0, 1.0), np.eye(4), valid)
+        for affine in (turned, straight):
+            like = fastmm.Volume(np.zeros((4, 5, 6), "f4"), "HU", (1.0, 1.0, 1.0), affine)
+            for interpolation in ("nearest", "linear", "cubic"):
+                resample(volume, like=like, interpolation=interpolation, fill=0)
 
 
 def faults() -> dict[str, Callable[..., None]]:

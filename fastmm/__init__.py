@@ -15,12 +15,20 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from fastmm.batch import load_images as load_images
+    from fastmm.features.statistics import patch_statistics as patch_statistics
     from fastmm.fuse import StackedFeatures as StackedFeatures
     from fastmm.fuse import stack_features as stack_features
+    from fastmm.image.filters import denoise as denoise
+    from fastmm.image.filters import equalize as equalize
+    from fastmm.image.intensity import clip_histogram as clip_histogram
     from fastmm.image.intensity import normalize as normalize
     from fastmm.image.intensity import window as window
+    from fastmm.image.merging import merge_patches as merge_patches
     from fastmm.image.patches import extract_patches as extract_patches
+    from fastmm.image.preprocessing import preprocess as preprocess
+    from fastmm.image.resampling import resample as resample
     from fastmm.image.resizing import resize as resize
+    from fastmm.image.sampling import sample_patches as sample_patches
     from fastmm.modalities import ImageModality as ImageModality
     from fastmm.modalities import TableModality as TableModality
     from fastmm.model_file import load_model as load_model
@@ -38,24 +46,32 @@ if TYPE_CHECKING:
     from fastmm.solve.lssvm import LSSVCCV as LSSVCCV
 
 _HOMES = {
+    "load_images": "batch",
+    "patch_statistics": "features.statistics",
     "StackedFeatures": "fuse",
     "stack_features": "fuse",
+    "denoise": "image.filters",
+    "equalize": "image.filters",
+    "clip_histogram": "image.intensity",
     "normalize": "image.intensity",
     "window": "image.intensity",
+    "merge_patches": "image.merging",
     "extract_patches": "image.patches",
+    "preprocess": "image.preprocessing",
+    "resample": "image.resampling",
     "resize": "image.resizing",
+    "sample_patches": "image.sampling",
+    "ImageModality": "modalities",
+    "TableModality": "modalities",
     "load_model": "model_file",
     "save_model": "model_file",
-    "ImageModality": "modalities",
     "MultimodalClassifier": "multimodal",
-    "TableModality": "modalities",
     "linear_kernel": "pairwise",
     "rbf_kernel": "pairwise",
-    "load_images": "batch",
-    "Volume": "read.volume",
-    "SeriesInfo": "read.series_info",
     "read_volume": "read.reading",
     "scan": "read.scanning",
+    "SeriesInfo": "read.series_info",
+    "Volume": "read.volume",
     "Ridge": "solve.linear",
     "RidgeCV": "solve.linear",
     "LSSVC": "solve.lssvm",

@@ -1,11 +1,8 @@
-"""Index and weight tables of interpolation, made once on the host in float64.
-
-Coordinates computed in float32 where they are used cost up to 5e-4 of the value range;
-a table costs nothing, since it is cached and shared by all rows.
-"""
+"""Interpolation of batches of images on their pixel grid, by whichever kernel suits it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,9 +10,26 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastmm._check import one_of
 from fastmm._space import Space
+from fastmm._taps import linear_tables, nearest_table, taps
 
-__all__ = ["Rescale", "canonical", "linear_tables", "resize_linear"]
+__all__ = [
+    "Method",
+    "Rescale",
+    "canonical",
+    "check_method",
+    "linear_tables",
+    "resize_flat",
+    "resize_into",
+    "resize_linear",
+]
+
+# Where one output has more taps than this on a GPU, axes are resized one after the other.
+_MOST_FUSED = 64
+_INTERPOLATIONS = ("nearest", "linear", "cubic", "area")
+
+Shape = tuple[int, ...]
 
 
 class Rescale(NamedTuple):
@@ -27,16 +41,95 @@ class Rescale(NamedTuple):
     high: float = np.inf
 
 
+class Method(NamedTuple):
+    """How values between pixel centres are found."""
+
+    interpolation: str = "linear"
+    antialias: bool = False
+
+
+def check_method(interpolation: Any, antialias: Any) -> Method:
+    """Check the arguments `interpolation` and `antialias`."""
+    one_of(interpolation, "interpolation", _INTERPOLATIONS)
+    if antialias is False:
+        return Method(interpolation)
+    if not isinstance(antialias, (bool, np.bool_)):
+        raise TypeError(f"`antialias` must be True or False, got {antialias!r}.")
+    if antialias and interpolation not in ("linear", "cubic"):
+        raise ValueError(
+            f'`antialias` must be False for `interpolation="{interpolation}"`, got True; '
+            'it is for "linear" and "cubic".'
+        )
+    return Method(interpolation, bool(antialias))
+
+
 def canonical(array: Any, spatial: int) -> Any:
     """Give an array the one rank kernels know, (batch, z, y, x), C-contiguous."""
     shape = array.shape
     split = len(shape) - spatial
-    batch = int(np.prod(shape[:split], dtype=np.int64))
+    batch = math.prod(shape[:split])
     axes = (1,) * (3 - spatial) + tuple(shape[split:])
     array = array.reshape((batch, *axes))
     if not array.flags.c_contiguous:
         array = array.copy(order="C")
     return array
+
+
+def resize_into(
+    space: Space,
+    src: Any,
+    out: Any,
+    rescale: Rescale | None = None,
+    interpolation: str = "linear",
+    antialias: bool = False,
+) -> None:
+    """Resize (batch, z, y, x) `src`, C-contiguous, into `out`, rescaled and clipped before.
+
+    `out` is float32 or float64 and fixes the arithmetic; `src` has any real dtype but bool
+    and float16. Where "nearest" without a rescale finds one dtype in both, whichever it is,
+    values move as they are.
+    """
+    before, after = tuple(src.shape[1:]), tuple(out.shape[1:])
+    method = Method(interpolation, antialias and before != after)
+    if interpolation == "nearest" and rescale is None and src.dtype == out.dtype:
+        layout = _uniform(space, src.shape[0], before)
+        tables = _nearest_tables(space, before, after)
+        _pick(space, src.reshape(-1), out, layout, tables)
+    elif _is_plain_linear(space, method, before, after):
+        resize_linear(space, src, out, rescale)
+    elif space.kind != "cpu" and _most_taps(before, after, method) > _MOST_FUSED:
+        _by_axes(space, src, out, rescale, method)
+    else:
+        layout = _uniform(space, src.shape[0], before)
+        tables = _weigh_tables(space, before, after, method, np.dtype(out.dtype).char)
+        _weigh(space, src.reshape(-1), out, layout, tables, rescale)
+
+
+def resize_flat(
+    space: Space, flat: Any, places: NDArray[np.int64], out: Any, method: Method
+) -> None:
+    """Resize images of any sizes, all in the memory of `flat`, into (n, z, y, x) `out`.
+
+    `places` (n, 4) are the first element of each and its size along z, y and x.
+    """
+    after, char = tuple(out.shape[1:]), np.dtype(out.dtype).char
+    images = np.concatenate([places, np.empty((len(places), 3), np.int64)], axis=1)
+    joined: list[Any] = []
+    for axis, size in enumerate(after, start=1):
+        known, which = np.unique(places[:, axis], return_inverse=True)
+        images[:, 3 + axis] = which * size
+        if method.interpolation == "nearest":
+            joined.append(np.concatenate([nearest_table(int(m), size) for m in known]))
+        else:
+            found = [taps(int(m), size, *method, char) for m in known]
+            most = max(weights.shape[1] for _, weights in found)
+            joined.append(np.concatenate([spans for spans, _ in found]))
+            joined.append(np.concatenate([_padded(weights, most) for _, weights in found]))
+    tables = tuple(map(space.asarray, joined))
+    if method.interpolation == "nearest":
+        _pick(space, flat, out, space.asarray(images), tables)
+    else:
+        _weigh(space, flat, out, space.asarray(images), tables, None)
 
 
 def resize_linear(space: Space, src: Any, out: Any, rescale: Rescale | None = None) -> None:
@@ -47,12 +140,90 @@ def resize_linear(space: Space, src: Any, out: Any, rescale: Rescale | None = No
     from fastmm.kernels.resizing import linear
 
     dtype, count = np.dtype(out.dtype), src.shape[0]
-    rescale = rescale or Rescale()
+    tables = _linear_tables(space, tuple(src.shape[1:]), tuple(out.shape[1:]), dtype.char)
+    maps = _value_maps(space, rescale, count, dtype)
+    work = _work(space, out, src.shape[3], 1, 1)
+    space.launch(linear, work, src, out, *maps, *tables)
+
+
+def _is_plain_linear(space: Space, method: Method, before: Shape, after: Shape) -> bool:
+    if method.interpolation != "linear":
+        return False
+    if method.antialias and any(m > n for m, n in zip(before, after, strict=True)):
+        return False
+    # On the CPU a row that grows is cheaper resized along x first, once for all that need it.
+    return space.kind != "cpu" or after[1] <= before[1]
+
+
+def _most_taps(before: Shape, after: Shape, method: Method) -> int:
+    counts = [taps(m, n, *method, "f").weights.shape[1] for m, n in zip(before, after, strict=True)]
+    return int(np.prod(counts))
+
+
+def _by_axes(space: Space, src: Any, out: Any, rescale: Rescale | None, method: Method) -> None:
+    """Resize axis by axis, those first that shrink most, so that little lies between."""
+    before, after = tuple(src.shape[1:]), tuple(out.shape[1:])
+    changing = [axis for axis in range(3) if before[axis] != after[axis]]
+    changing.sort(key=lambda axis: after[axis] / before[axis])
+    shape = list(before)
+    for axis in changing:
+        shape[axis] = after[axis]
+        last = axis == changing[-1]
+        target = out if last else space.xp.empty((src.shape[0], *shape), out.dtype)
+        layout = _uniform(space, src.shape[0], tuple(src.shape[1:]))
+        sizes = tuple(src.shape[1:]), tuple(shape)
+        tables = _weigh_tables(space, *sizes, method, np.dtype(out.dtype).char)
+        _weigh(space, src.reshape(-1), target, layout, tables, rescale)
+        src, rescale = target, None
+
+
+def _pick(space: Space, flat: Any, out: Any, images: Any, tables: tuple[Any, ...]) -> None:
+    from fastmm.kernels.picking import pick
+
+    # As bits, so that few builds serve all dtypes; a NaN keeps its payload.
+    bits = f"u{np.dtype(out.dtype).itemsize}"
+    space.launch(pick, out.size, flat.view(bits), out.view(bits), images, *tables)
+
+
+def _weigh(
+    space: Space,
+    flat: Any,
+    out: Any,
+    images: Any,
+    tables: tuple[Any, ...],
+    rescale: Rescale | None,
+) -> None:
+    from fastmm.kernels.weighing import weigh
+
+    maps = _value_maps(space, rescale, out.shape[0], np.dtype(out.dtype))
+    most = [weights.shape[1] for weights in tables[1::2]]
+    work = _work(space, out, out.shape[3], most[0] * most[1], most[2])
+    space.launch(weigh, work, flat, out, images, *maps, *tables)
+
+
+def _work(space: Space, out: Any, width: int, rows: int, columns: int) -> int:
+    """Say how many elements a launch has: on the CPU, those it weighs, of rows of `width`."""
+    if space.kind != "cpu" or out.size == 0:
+        return int(out.size)
+    # Several threads pay for one image where what is read, not the result, is large. Whole
+    # rows are weighed in vectors; half of one of the steps along x is more than it takes.
+    return int(out.size) * columns + int(out.size) // int(out.shape[3]) * width * rows // 2
+
+
+def _value_maps(
+    space: Space, rescale: Rescale | None, count: int, dtype: np.dtype[Any]
+) -> tuple[Any, Any, Any]:
+    if rescale is None:
+        return _no_rescale(space, count, dtype.char)
     slope = _per_image(space, rescale.slope, count, dtype)
     intercept = _per_image(space, rescale.intercept, count, dtype)
-    limits = space.asarray(np.array([rescale.low, rescale.high], dtype))
-    tables = _tables_in(space, src.shape[1:], out.shape[1:], dtype.char)
-    space.launch(linear, out.size, src, out, slope, intercept, limits, *tables)
+    return slope, intercept, space.asarray(np.array([rescale.low, rescale.high], dtype))
+
+
+@lru_cache(maxsize=32)
+def _no_rescale(space: Space, count: int, dtype: str) -> tuple[Any, Any, Any]:
+    limits = space.asarray(np.array([-np.inf, np.inf], dtype))
+    return space.asarray(np.ones(count, dtype)), space.asarray(np.zeros(count, dtype)), limits
 
 
 def _per_image(space: Space, value: Any, count: int, dtype: np.dtype[Any]) -> Any:
@@ -60,24 +231,33 @@ def _per_image(space: Space, value: Any, count: int, dtype: np.dtype[Any]) -> An
     return space.asarray(array if array.shape == (count,) else np.full(count, array, dtype))
 
 
+@lru_cache(maxsize=32)
+def _uniform(space: Space, count: int, size: Shape) -> Any:
+    table = np.zeros((count, 7), np.int64)
+    table[:, 0] = np.arange(count, dtype=np.int64) * int(np.prod(size, dtype=np.int64))
+    table[:, 1:4] = size
+    return space.asarray(table)
+
+
 @lru_cache(maxsize=256)
-def _tables_in(
-    space: Space, before: tuple[int, ...], after: tuple[int, ...], dtype: str
+def _linear_tables(space: Space, before: Shape, after: Shape, dtype: str) -> tuple[Any, ...]:
+    sizes = zip(before, after, strict=True)
+    return tuple(space.asarray(table) for m, n in sizes for table in linear_tables(m, n, dtype))
+
+
+@lru_cache(maxsize=256)
+def _nearest_tables(space: Space, before: Shape, after: Shape) -> tuple[Any, ...]:
+    sizes = zip(before, after, strict=True)
+    return tuple(space.asarray(nearest_table(m, n)) for m, n in sizes)
+
+
+@lru_cache(maxsize=256)
+def _weigh_tables(
+    space: Space, before: Shape, after: Shape, method: Method, dtype: str
 ) -> tuple[Any, ...]:
     sizes = zip(before, after, strict=True)
-    tables = (table for m, n in sizes for table in linear_tables(m, n, dtype))
-    return tuple(space.asarray(table) for table in tables)
+    return tuple(space.asarray(t) for m, n in sizes for t in taps(m, n, *method, dtype))
 
 
-@lru_cache(maxsize=256)
-def linear_tables(before: int, after: int, dtype: str) -> tuple[np.ndarray[Any, Any], ...]:
-    """Return, for each pixel after, its two neighbours before and the weight of the second."""
-    if before > 1 << 32:
-        raise ValueError(f"An axis to resize must have at most 2^32 pixels, got {before}.")
-    # Unsigned: a signed index would make Numba test for negative ones in the inner loop.
-    centre = (np.arange(after) + 0.5) * (before / after) - 0.5
-    centre = np.clip(centre, 0, before - 1)
-    first = np.floor(centre)
-    weight = centre - first
-    second = np.where(weight > 0, first + 1, first)
-    return first.astype(np.uint32), second.astype(np.uint32), weight.astype(dtype)
+def _padded(weights: NDArray[Any], most: int) -> NDArray[Any]:
+    return np.pad(weights, ((0, 0), (0, most - weights.shape[1])))

@@ -64,7 +64,10 @@ class Space:
         if work == 0:
             return
         if self.kind == "cpu":
-            args = tuple(map(_writable_alias, args))
+            for array in args:
+                if isinstance(array, np.ndarray) and not array.flags.writeable:
+                    args = tuple(map(_writable_alias, args))
+                    break
             if self.parallel:
                 kernel.run_cpu(work, *args)
             else:
@@ -74,6 +77,9 @@ class Space:
         else:
             with self.xp.cuda.Device(self.device):
                 kernel.run_cuda(work, self.xp.cuda.get_current_stream().ptr, *args)
+
+
+_HOST = Space("cpu")  # one object, since caches are keyed by it and identity is compared first
 
 
 @contextmanager
@@ -170,7 +176,7 @@ def _take_in(array: Any, name: str) -> tuple[Space, Any, Callable[[Any], Any]]:
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"`{name}` is a masked array, whose mask would be lost; fill it first.")
     if isinstance(array, np.ndarray):
-        return Space("cpu"), _native_bytes(np.asarray(array)), _identity
+        return _HOST, _native_bytes(np.asarray(array)), _identity
     home = type(array).__module__
     if home.partition(".")[0] == "cupy":
         return Space("cuda", int(array.device.id)), array, _identity

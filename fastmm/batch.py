@@ -53,10 +53,10 @@ def load_images(
         Of the result, in pixels. Not OpenCV's (width, height).
     window : (center, width), optional
         In the units of the rescaled values; the width is at least 1.
-    interpolation : "linear"
-        Pixel centres aligned, borders replicated.
-    antialias : False
-        No other value is supported.
+    interpolation : {"linear", "nearest", "cubic", "area"}, default "linear"
+        As in `resize`: pixel centres aligned, borders replicated.
+    antialias : bool, default False
+        As in `resize`, for "linear" and "cubic".
     normalize : str, optional
         Method of `fastmm.normalize`, applied to each image by itself.
     channel : int, optional

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmm._interp import resize_linear
+from fastmm._interp import resize_into
 from fastmm._space import Space, telling_of_memory
 from fastmm.batch_filling import resize_frames
 from fastmm.batch_options import BatchOptions, Progress
@@ -125,7 +125,8 @@ def _fill_plain(
     rescale = options.rescale(*(np.concatenate(part) for part in zip(*scales, strict=True)))
     rows = out[first:stop]
     with telling_of_memory(options.space):
-        resize_linear(options.space, staging.upload(staged)[:, None], rows[:, None], rescale)
+        method = (rescale, options.interpolation, options.antialias)
+        resize_into(options.space, staging.upload(staged)[:, None], rows[:, None], *method)
         if options.normalize is not None:
             rows[...] = options.normalize(rows, None)
     return late

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmm import _check
-from fastmm._interp import Rescale
+from fastmm._interp import Rescale, check_method
 from fastmm._space import Space, space_for
 from fastmm.read.dicom.values import as_asked
 from fastmm.read.finiteness import check_nonfinite
@@ -32,6 +32,8 @@ class BatchOptions:
 
     shape: tuple[int, ...]
     window: tuple[float, float] | None
+    interpolation: str
+    antialias: bool
     normalize: Callable[[Any, Any], Any] | None  # of images and the mask of what counts
     channel: int | None
     nonfinite: str | float
@@ -69,12 +71,8 @@ def check_options(
 ) -> BatchOptions:
     """Check the arguments of `load_images`; none of them touches a file."""
     sizes = _check.sizes(shape, "shape", lengths=(2,))
-    center_width, method = _window(window), _normalizer(normalize)
-    if interpolation != "linear" or antialias:
-        raise ValueError(
-            '`interpolation` must be "linear" with `antialias=False`, got '
-            f"{interpolation!r} with {antialias!r}."
-        )
+    center_width, normalizer = _window(window), _normalizer(normalize)
+    method = check_method(interpolation, antialias)
     if channel is not None and _check.integer(channel, "channel", minimum=0) > 2:
         raise ValueError(f"`channel` must be 0, 1 or 2, got {channel}.")
     _check.one_of(on_error, "on_error", ("raise", "skip"))
@@ -89,7 +87,9 @@ def check_options(
     return BatchOptions(
         shape=sizes,
         window=center_width,
-        normalize=method,
+        interpolation=method.interpolation,
+        antialias=method.antialias,
+        normalize=normalizer,
         channel=channel,
         nonfinite=check_nonfinite(nonfinite),
         suv=suv,

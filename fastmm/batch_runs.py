@@ -9,6 +9,7 @@ from fastmm.batch_options import BatchOptions
 from fastmm.read.dicom.header import Header
 from fastmm.read.dicom.plain import is_plain
 from fastmm.read.rows import Job
+from fastmm.read.source import Source
 
 __all__ = ["Piece", "Run", "note_fault", "split_runs"]
 
@@ -51,9 +52,10 @@ def split_runs(jobs: Sequence[Job], options: BatchOptions) -> Iterator[Run]:
     """Split jobs, in order, into runs of about equal work."""
     from fastmm.kernels._files import READS
 
+    compiled = READS and options.interpolation == "linear" and not options.antialias
     run, count = Run([], False), 0
     for job in jobs:
-        plain = READS and is_plain(job.header) and _needs_no_mask(job, options)
+        plain = compiled and is_plain(job.header) and _is_simple(job.header, options)
         for piece in _pieces(job, plain):
             if run.pieces and (count >= _IMAGES or not _continues(run, piece, plain)):
                 yield run
@@ -94,7 +96,11 @@ def _layout(job: Job) -> object:
     return job.header.layout if isinstance(job.header, Header) else None
 
 
-def _needs_no_mask(job: Job, options: BatchOptions) -> bool:
-    # What is normalised needs to know which pixels are padding.
-    padding = isinstance(job.header, Header) and job.header.layout.padding is not None
-    return options.normalize is None or not padding
+def _is_simple(header: Source, options: BatchOptions) -> bool:
+    """Say whether the compiled way gives the rows of a plain file, to the last bit."""
+    layout = header.layout  # type: ignore[attr-defined]
+    # What is normalised needs to know which pixels are padding. Rows that grow are resized
+    # along x first, which the compiled way does not.
+    masked = options.normalize is not None and layout.padding is not None
+    grows = options.space.kind == "cpu" and options.shape[0] > layout.rows
+    return not masked and not grows

@@ -29,9 +29,35 @@ def arguments(name, dtype="float32", seed=0):
             for table in linear_tables(before, after, np.dtype(dtype).char)
         ]
         return out.size, [src, out, *scale, *tables]
+    if name == "weighing.weigh":
+        from fastmm._taps import taps
+
+        flat, out = rng.normal(size=100).astype(dtype), np.empty((2, 2, 7, 6), dtype)
+        scale = [np.array([1, 2], dtype), np.array([0, 3], dtype), np.array([-1, 4], dtype)]
+        images = np.array([[60, 2, 4, 5, 0, 0, 0], [3, 2, 4, 5, 0, 0, 0]])
+        sizes = zip((2, 4, 5), out.shape[1:], strict=True)
+        char = np.dtype(dtype).char
+        tables = [table for m, n in sizes for table in taps(m, n, "cubic", False, char)]
+        return out.size, [flat, out, images, *scale, *tables]
+    if name.startswith("resampling") or name == "support.support":
+        return resampling(name, dtype, rng)
+    if name == "picking.pick":
+        flat, out = rng.integers(0, 99, 100).astype("u2"), np.empty((2, 2, 3, 4), "u2")
+        images = np.array([[40, 3, 4, 5, 0, 0, 0], [7, 3, 4, 5, 0, 0, 0]])
+        tables = [np.arange(n, dtype="u4") for n in out.shape[1:]]
+        return out.size, [flat, out, images, *tables]
+    if name.partition(".")[0] in ("moments", "normalizing", "selecting"):
+        return pixel_arguments(name, rng, dtype)
     if name == "patches.extract":
         src = rng.integers(0, 99, (2, 3, 5, 4)).astype("u2")
-        return 2 * 24 * 8, [src, np.empty((2, 2, 4, 3, 2, 2, 2), "u2"), np.ones(3, np.int64)]
+        layout = np.array([1, 1, 1, 0, 1, 1, 2])  # steps, padding, mirrored
+        return 2 * 2 * 6 * 5 * 8, [src, np.empty((2, 2, 6, 5, 2, 2, 2), "u2"), layout, src[0, 0, 0]]
+    if name == "patches.gather":
+        src = rng.integers(0, 99, (2, 3, 5, 4)).astype("u2")
+        corners = np.array([[0, 0, 0, 0], [1, 1, 3, 2], [1, 0, 2, 1]])
+        return 3 * 8, [src, np.empty((3, 2, 2, 2), "u2"), corners]
+    if name.startswith(("merging", "statistics")):
+        return patch_arguments(name, rng)
     if name == "stacking.stack":
         src, out = rng.normal(9, 2, (7, 5)).astype(dtype), np.zeros((7, 8), dtype)
         return 5, [src, out, 2, np.ones(1, dtype), True, *np.zeros((3, 5), dtype)]
@@ -41,6 +67,68 @@ def arguments(name, dtype="float32", seed=0):
         norms = [(rows**2).sum(1) for rows in (left, right)]
         return 20, [left @ right.T, *norms, np.array([0.3], dtype)]
     raise AssertionError(f"the kernel {name} has no launch in this test")
+
+
+def resampling(name, dtype, rng):
+    from fastmm.image.places import Places, cubic_table, linear_table
+
+    src, out = rng.normal(size=(2, 3, 5, 4)).astype(dtype), np.empty((2, 2, 4, 6), dtype)
+    turned = np.array([[1.1, 0.3, -0.2, 0.1], [-0.2, 0.9, 0.1, 0.3], [0.2, 0.1, 0.7, -0.6]])
+    if "axes" not in name:
+        places = Places(turned, src.shape[1:], out.shape[1:])
+        if name == "support.support":
+            return out.size, [src < 1.5, np.empty(out.shape, bool), places.matrix, places.shift, 2]
+        constants = np.array([7, 2.0**-places.shift], dtype)
+        inside = np.empty(out.shape[1:], bool)
+        return out.size, [src, out, inside, places.matrix, places.shift, constants]
+    straight = turned * np.c_[np.eye(3), np.ones(3)]
+    places = Places(straight, src.shape[1:], out.shape[1:])
+    make = linear_table if name.endswith("linear") else cubic_table
+    axes = [(places.along(o, o), src.shape[o + 1], places.shift, dtype) for o in range(3)]
+    runs = np.array([places.run(o, o) for o in range(3)])
+    return out.size, [src, out, np.full(1, 7, dtype), runs, *(t for a in axes for t in make(*a))]
+
+
+def pixel_arguments(name, rng, dtype):
+    """Make a launch of a kernel of intensities: 3 images of 20 pixels, a mask for each."""
+    src, inside = rng.normal(9, 2, (3, 20)).astype(dtype), rng.integers(0, 2, (3, 20), np.uint8)
+    table, pending = np.ones((3, 5), dtype), np.ones(3, np.uint8)
+    limits = np.array([2.0**-40, 2.0**40, 2.0**120, 2.0**126])
+    partial = np.abs(rng.normal(9, 1, (6, 3, 4))).astype(dtype)
+    run = np.zeros((6, 3, 1), dtype)  # one: builds cut images into runs as suits them
+    bounds, out = np.array([[-1, 2]], dtype), np.zeros((3, 20), dtype)
+    found = {
+        "moments.measure": (3, [src, inside, table, pending, False, run]),
+        "moments.merge": (6, [partial, table, pending, np.zeros((6, 3, 2))]),
+        "moments.settle": (3, [partial.astype("f8"), limits, False, table, pending]),
+        "normalizing.normalize": (3, [src, inside, out, table, limits, False, bounds]),
+        "normalizing.apply": (60, [src, out, table, bounds]),
+        "selecting.select": (6, [src, inside, out[0], np.array([0.3, 0.8]), np.zeros((3, 2))]),
+    }
+    return found[name]
+
+
+def patch_arguments(name, rng):
+    """Make a launch of a kernel that joins or describes patches of 2 x 3 x 2 pixels."""
+    if name == "merging.merge":
+        src, out = (
+            rng.normal(9, 2, (2, 2, 2, 2, 2, 3, 2)).astype("f4"),
+            np.empty((2, 3, 5, 4), "f4"),
+        )
+        axes = [([0, 0, 1], [1, 2, 1]), ([0, 0, 0, 1, 1], [1, 1, 2, 1, 1])]
+        axes.append(([0, 0, 1, 0], [1, 1, 1, 0]))
+        tables = [np.array(table) for axis in axes for table in axis]
+        layout = np.array([1, 2, 2, 0, 0, 0])
+        return out.size, [src, out, layout, *tables, np.array([7], "f4")]
+    real = name.rpartition(".")[2]
+    src = rng.integers(0, 9, (2, 3, 5, 4)).astype(real)
+    src[0, :, :3] = 4
+    codes = np.arange(14)
+    ranks = np.full((14, 2), 3, "i4" if real == "float32" else "i8") + [0, 5]
+    weights, share = np.full((14, 2), 0.25, real), np.arange(13) / 12
+    out = np.empty((2, 2, 2, 2, 14), real)
+    layout = np.array([1, 2, 2, 0, 0, 0, 2, 3, 2, 5, 0, 1, 1])
+    return 16, [src, out, layout, codes, ranks, weights, np.zeros(2, real), share.astype(real)]
 
 
 KERNELS = pytest.mark.parametrize("name", sorted(all_kernels()))
@@ -71,9 +159,28 @@ def test_inputs_are_read_only(name):
     _, before = arguments(name)
     _, after = arguments(name)
     all_kernels()[name].run_cpu(1, *after)
-    outputs = {"resizing": [1], "patches": [1], "stacking": [1, 5, 6, 7], "rbf": [0]}
+    outputs = {
+        "moments.measure": [5],
+        "moments.merge": [3],
+        "moments.settle": [3, 4],
+        "normalizing.normalize": [2, 3],
+        "normalizing.apply": [1],
+        "selecting.select": [4],
+        "resizing": [1],
+        "weighing": [1],
+        "picking": [1],
+        "patches": [1],
+        "merging": [1],
+        "statistics": [1],
+        "stacking": [1, 5, 6, 7],
+        "rbf": [0],
+        "resampling": [1, 2],
+        "resampling_axes": [1],
+        "resampling_cubic": [1, 2],
+        "support": [1],
+    }
     for i, (old, new) in enumerate(zip(before, after, strict=True)):
-        if i not in outputs[name.partition(".")[0]]:
+        if i not in outputs.get(name, outputs.get(name.partition(".")[0], [])):
             np.testing.assert_array_equal(old, new)
 
 

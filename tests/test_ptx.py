@@ -28,6 +28,39 @@ def resizing(pixels, real):
     return arrays(pixels, 4) + arrays(real, 4, 1, 1, 1) + 3 * tables
 
 
+def weighing(pixels, real):
+    tables = arrays("uint32", 2) + arrays(real, 2)
+    return (
+        arrays(pixels, 1)
+        + arrays(real, 4)
+        + arrays("int64", 2)
+        + arrays(real, 1, 1, 1)
+        + 3 * tables
+    )
+
+
+def resampling(pixels, real):
+    from numba import types
+
+    places = (*arrays("int64", 2), types.int64)
+    return arrays(pixels, 4) + arrays(real, 4) + arrays("boolean", 3) + places + arrays(real, 1)
+
+
+def resampling_axes(pixels, real, *tables):
+    given = arrays(pixels, 4) + arrays(real, 4, 1) + arrays("int64", 2)
+    return given + 3 * tuple(a for kind, rank in tables for a in arrays(kind or real, rank))
+
+
+def support():
+    from numba import types
+
+    return (*arrays("boolean", 4, 4), *arrays("int64", 2), types.int64, types.int64)
+
+
+def picking(bits):
+    return arrays(bits, 1, 4) + arrays("int64", 2) + arrays("uint32", 1, 1, 1)
+
+
 def stacking(block, real):
     from numba import types
 
@@ -35,8 +68,47 @@ def stacking(block, real):
     return (*columns, types.int64, *arrays(real, 1), types.boolean, *arrays(real, 1, 1, 1))
 
 
-def patches(bits):
-    return arrays(bits, 4, 7) + arrays("int64", 1)
+def patches(bits, index):
+    return arrays(bits, 4, 7) + arrays(index, 1) + arrays(bits, 1)
+
+
+def merging_patches(pixels, real):
+    tables = arrays("int64", *(1,) * 7)
+    return arrays(pixels, 7) + arrays(real, 4) + tables + arrays(real, 1)
+
+
+def describing(pixels, real, key):
+    tables = arrays("int64", 1, 1) + arrays(key, 2) + arrays(real, 2, 1, 1)
+    return arrays(pixels, 4) + arrays(real, 5) + tables
+
+
+def measuring(pixels, real):
+    from numba import types
+
+    images = arrays(pixels, 2) + arrays("uint8", 2)
+    return (*images, *arrays(real, 2), *arrays("uint8", 1), types.boolean, *arrays(real, 3))
+
+
+def merging_runs(real):
+    return arrays(real, 3, 2) + arrays("uint8", 1) + arrays("float64", 3)
+
+
+def settling(partial, real):
+    from numba import types
+
+    table = arrays(real, 2) + arrays("uint8", 1)
+    return (*arrays(partial, 3), *arrays("float64", 1), types.boolean, *table)
+
+
+def normalizing(pixels, real):
+    from numba import types
+
+    images = arrays(pixels, 2) + arrays("uint8", 2) + arrays(real, 2, 2)
+    return (*images, *arrays("float64", 1), types.boolean, *arrays(real, 2))
+
+
+def selecting(pixels, real):
+    return arrays(pixels, 2) + arrays("uint8", 2) + arrays(real, 1) + arrays("float64", 1, 2)
 
 
 # For each kernel, (whether double precision is its business, argument types).
@@ -46,12 +118,81 @@ SIGNATURES = {
         for real in ("float32", "float64")
         for pixels in (real, "int16", "uint8")
     ],
+    "weighing.weigh": [
+        (real == "float64", lambda p=pixels, r=real: weighing(p, r))
+        for real in ("float32", "float64")
+        for pixels in (real, "int16", "uint8")
+    ],
+    **{
+        name: [
+            (real == "float64", lambda p=pixels, r=real: resampling(p, r))
+            for real in ("float32", "float64")
+            for pixels in (real, "int16")
+        ]
+        for name in ("resampling.nearest", "resampling.linear", "resampling_cubic.turned")
+    },
+    **{
+        name: [
+            (real == "float64", lambda p=pixels, r=real, t=tables: resampling_axes(p, r, *t))
+            for real in ("float32", "float64")
+            for pixels in (real, "int16")
+        ]
+        for name, tables in (
+            ("resampling_axes.linear", [("uint32", 1), ("uint32", 1), (None, 1)]),
+            ("resampling_cubic.along_axes", [("uint32", 2), (None, 2)]),
+        )
+    },
+    "support.support": [(False, support)],
+    "picking.pick": [(False, lambda n=size: picking(f"uint{n}")) for size in (8, 16, 32, 64)],
     "stacking.stack": [
         (real == "float64", lambda b=block, r=real: stacking(b, r))
         for real in ("float32", "float64")
         for block in (real, "uint8")
     ],
-    "patches.extract": [(False, lambda n=size: patches(f"uint{n}")) for size in (8, 16, 32, 64)],
+    "moments.measure": [
+        (real == "float64", lambda p=pixels, r=real: measuring(p, r))
+        for real in ("float32", "float64")
+        for pixels in (real, "int16", "uint8")
+    ],
+    # Doubles, once for each run or image: what float32 pixels lose in their sums stays lost.
+    "moments.merge": [(True, lambda r=real: merging_runs(r)) for real in ("float32", "float64")],
+    "moments.settle": [
+        (True, lambda r=real: settling("float64", r)) for real in ("float32", "float64")
+    ],
+    "normalizing.normalize": [
+        (True, lambda p=pixels, r=real: normalizing(p, r))
+        for real in ("float32", "float64")
+        for pixels in (real, "int16")
+    ],
+    "normalizing.apply": [
+        (real == "float64", lambda p=pixels, r=real: arrays(p, 2) + arrays(r, 2, 2, 2))
+        for real in ("float32", "float64")
+        for pixels in (real, "int16", "uint8")
+    ],
+    "selecting.select": [
+        (True, lambda p=pixels: selecting(p, "float32")) for pixels in ("float32", "int16")
+    ],
+    "patches.extract": [
+        (False, lambda n=size, i=index: patches(f"uint{n}", i))
+        for size in (8, 16, 32, 64)
+        for index in ("uint32", "int64")
+    ],
+    "patches.gather": [
+        (False, lambda n=size: arrays(f"uint{n}", 4, 4) + arrays("int64", 2))
+        for size in (8, 16, 32, 64)
+    ],
+    "merging.merge": [
+        (real == "float64", lambda p=pixels, r=real: merging_patches(p, r))
+        for real in ("float32", "float64")
+        for pixels in (real, "int16", "uint8")
+    ],
+    **{
+        f"statistics.describe.{real}": [
+            (real == "float64", lambda p=pixels, r=real, k=key: describing(p, r, k))
+            for pixels in (real, "int16", "uint8")
+        ]
+        for real, key in (("float32", "int32"), ("float64", "int64"))
+    },
     "rbf.rbf.float32": [(False, lambda: arrays("float32", 2, 1, 1, 1))],
     "rbf.rbf.float64": [(True, lambda: arrays("float64", 2, 1, 1, 1))],
 }

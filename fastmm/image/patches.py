@@ -7,21 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from fastmm._check import integer, real, sizes
+from fastmm._check import one_of, real
 from fastmm._interp import canonical
-from fastmm._space import enter
+from fastmm._space import Space, enter
+from fastmm.image.grid import BORDERS, PatchGrid, patch_grid
 
-__all__ = ["extract_patches"]
+__all__ = ["extract_into", "extract_patches"]
 
 
 def extract_patches(
-    images: Any, patch_size: Sequence[int], *, step: int | Sequence[int] = 1
+    images: Any,
+    patch_size: Sequence[int],
+    *,
+    step: int | Sequence[int] = 1,
+    pad: int | str | Sequence[Any] = 0,
+    pad_mode: str = "edge",
+    pad_value: float = 0,
 ) -> Any:
     r"""Cut every image into all its patches, `step` pixels apart.
 
-    Patch :math:`g` of an axis holds the pixels :math:`g s, \dots, g s + p - 1` for patch
-    size :math:`p` and step :math:`s`; an axis of :math:`m` pixels has
-    :math:`\lfloor (m - p) / s \rfloor + 1` of them, and pixels that fill no patch are left out.
+    Patch :math:`g` of an axis holds the pixels :math:`g s - b, \dots, g s - b + p - 1` for
+    patch size :math:`p`, step :math:`s` and :math:`b` pixels of padding before the axis. An
+    axis of :math:`m` pixels, padding included, has :math:`\lfloor (m - p) / s \rfloor + 1`
+    of them, and pixels that fill no patch are left out.
 
     Parameters
     ----------
@@ -32,6 +40,15 @@ def extract_patches(
         trailing axes of `images` are spatial; all axes before are batch axes.
     step : int or sequence of ints, default 1
         Distance between neighbouring patches in pixels, for all axes or for each.
+    pad : int, sequence, or "cover", default 0
+        Pixels to add on both sides of all axes, or for each axis a number or a pair
+        (before, after). ``"cover"`` adds the fewest with which no pixel is left out at the
+        end of an axis, half of them (rounded down) before it.
+    pad_mode : {"edge", "reflect", "constant"}, default "edge"
+        What added pixels hold: the nearest pixel, the image mirrored about the centre of
+        its last pixel (again and again if need be), or `pad_value`.
+    pad_value : float, default 0
+        Value of added pixels under ``"constant"``; -1000 is air on CT.
 
     Returns
     -------
@@ -41,45 +58,85 @@ def extract_patches(
     Raises
     ------
     ValueError
-        If a patch is larger than the image, or `step` is not positive.
+        If a patch is larger than the padded image, `step` is not positive, or `pad_value`
+        is no value of the images' dtype.
     TypeError
         If `images` is no array of real numbers.
+
+    See Also
+    --------
+    fastmm.merge_patches : The inverse.
+    fastmm.sample_patches : Some patches, drawn at random.
+    fastmm.patch_statistics : Statistics of patches that are never made.
 
     Notes
     -----
     Equals ``sklearn.feature_extraction.image.extract_patches_2d(image, patch_size)`` for
-    one image and step 1, after ``.reshape(-1, *patch_size)``. The result is about
-    ``prod(patch_size) / prod(step)`` times as large as the input.
+    one image and step 1, after ``.reshape(-1, *patch_size)``; modes of padding mean what
+    they mean in ``numpy.pad``, and no padded image is made. Values pass through bit by bit.
+    The result is about ``prod(patch_size) / prod(step)`` times as large as the input.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastmm import extract_patches
-    >>> extract_patches(np.arange(6).reshape(2, 3), (2, 2)).shape
+    >>> image = np.arange(6).reshape(2, 3)
+    >>> extract_patches(image, (2, 2)).shape
     (1, 2, 2, 2)
+    >>> extract_patches(image, (2, 2), step=2, pad="cover")[0, 1]
+    array([[2, 2],
+           [5, 5]])
     """
-    size = sizes(patch_size, "patch_size")
-    spatial = len(size)
-    if isinstance(step, Sequence):
-        steps = sizes(step, "step", lengths=(spatial,))
-    else:
-        steps = (integer(step, "step"),) * spatial
     space, (images,), leave = enter(images=images)
     real(images, "images")
-    shape = tuple(images.shape[-spatial:])
-    if images.ndim < spatial or any(p > m for p, m in zip(size, shape, strict=True)):
-        raise ValueError(
-            f"`patch_size` must fit into the images, got patches of {size} "
-            f"for `images` of shape {tuple(images.shape)}."
-        )
-    grid = tuple((m - p) // s + 1 for m, p, s in zip(shape, size, steps, strict=True))
-    steps = tuple(min(s, m) for s, m in zip(steps, shape, strict=True))  # more is the same
-    batch, ones = tuple(images.shape[:-spatial]), (1,) * (3 - spatial)
+    grid = patch_grid(tuple(images.shape), patch_size, step, pad, "`images`")
+    mode = BORDERS.index(one_of(pad_mode, "pad_mode", BORDERS))
+    fill = _value_of(pad_value, images.dtype)
+    spatial = len(grid.size)
+    batch = tuple(images.shape[:-spatial])
     src = canonical(images, spatial)
-    out = space.xp.empty((src.shape[0], *ones, *grid, *ones, *size), images.dtype)
+    out = space.xp.empty((src.shape[0], *grid.counts, *grid.size), images.dtype)
+    extract_into(space, src, out, grid, mode, fill)
+    return leave(out.reshape((*batch, *grid.counts, *grid.size)))
+
+
+def extract_into(
+    space: Space,
+    src: Any,
+    out: Any,
+    grid: PatchGrid,
+    mode: int = 0,
+    fill: np.ndarray[Any, Any] | None = None,
+) -> None:
+    """Cut C-contiguous images (batch, ...) into `out` (batch, *counts, *size).
+
+    `mode` is the place of a border in `BORDERS`, `fill` an array of one value.
+    """
     from fastmm.kernels.patches import extract
 
-    bits = np.dtype(f"u{images.dtype.itemsize}")
-    step_table = space.asarray(np.array(ones + steps, np.int64))
-    space.launch(extract, out.size, src.view(bits), out.view(bits), step_table)
-    return leave(out.reshape((*batch, *grid, *size)))
+    bits = np.dtype(f"u{src.dtype.itemsize}")
+    ones = (1,) * (3 - len(grid.size))
+    fill = np.zeros(1, src.dtype) if fill is None else fill
+    layout = grid.layout(mode)
+    if space.kind != "cpu" and max(out.size, src.size, int(layout.max())) < 1 << 31:
+        layout = layout.astype(np.uint32)  # GPUs divide 64-bit indices slowly
+    images = src.reshape((len(src), *ones, *src.shape[-len(grid.size) :])).view(bits)
+    patches = out.reshape((len(src), *ones, *grid.counts, *ones, *grid.size)).view(bits)
+    args = (images, patches, space.asarray(layout), space.asarray(fill.view(bits)))
+    space.launch(extract, out.size, *args)
+
+
+def _value_of(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """Return `value` as an array of one element of `dtype`, refusing what it cannot hold."""
+    kind = np.dtype(dtype)
+    try:
+        given = float(value)
+        with np.errstate(over="ignore"):
+            array = np.array([value if kind.kind in "iu" else given]).astype(kind)
+        fits = kind.kind == "f" and (np.isfinite(array[0]) or not np.isfinite(given))
+        fits = fits or (kind.kind != "f" and np.isfinite(given) and array[0] == value)
+    except (TypeError, ValueError, OverflowError, RuntimeWarning):
+        fits = False
+    if not fits:
+        raise ValueError(f"`pad_value` must be a number that {kind} holds, got {value!r}.")
+    return array

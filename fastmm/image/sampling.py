@@ -1,0 +1,146 @@
+"""Draw patches at random, in the whole image or inside a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastmm._check import integer, one_of, real
+from fastmm._interp import canonical
+from fastmm._space import Space, enter
+from fastmm.image.grid import patch_grid
+
+__all__ = ["sample_patches"]
+
+
+def sample_patches(
+    images: Any,
+    patch_size: Sequence[int],
+    max_patches: int,
+    *,
+    seed: int = 0,
+    mask: Any = None,
+    inside: str = "center",
+) -> tuple[Any, Any]:
+    r"""Draw patches of every image at random, without drawing one twice.
+
+    Parameters
+    ----------
+    images : array of shape (..., \*spatial)
+        One image, a stack, or anything above. NumPy, CuPy, or any DLPack array.
+    patch_size : sequence of 1 to 3 ints
+        Size of a patch in pixels, (height, width) for images. Its length says how many
+        trailing axes of `images` are spatial; all axes before are batch axes.
+    max_patches : int
+        Patches to draw from each image. One that has fewer places gives all of them.
+    seed : int, default 0
+        Of the draws, not negative. Each image has a stream of its own, so that its patches
+        do not depend on the images after it.
+    mask : bool array that broadcasts to `images`, optional
+        Where patches may lie.
+    inside : {"center", "whole"}, default "center"
+        What of a patch must lie in the mask: the pixel at index ``patch_size // 2``, or
+        all of it.
+
+    Returns
+    -------
+    patches : array of shape (n, \*patch_size)
+        The patches of the first image, then of the second, and so on; of each in the order
+        of their places. Has the dtype of `images`, on the device and of the library it
+        came from.
+    positions : int64 array of shape (n, images.ndim)
+        Index of each patch's first pixel in `images`, batch axes included; where `patches`
+        are.
+
+    Raises
+    ------
+    ValueError
+        If a patch is larger than the image, `mask` does not broadcast, or a number is out
+        of range.
+    TypeError
+        If `images` is no array of real numbers.
+
+    Notes
+    -----
+    The same seed and input give the same patches on every device: places are drawn on the
+    host, among as many as the mask leaves. Nothing but the chosen patches is copied; a mask
+    costs a few arrays of its size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmm import sample_patches
+    >>> image = np.arange(30).reshape(5, 6)
+    >>> patches, positions = sample_patches(image, (2, 2), 3)
+    >>> patches.shape, positions.shape
+    ((3, 2, 2), (3, 2))
+    >>> bool((patches[:, 0, 0] == image[tuple(positions.T)]).all())
+    True
+    """
+    space, (images, mask), leave = enter(images=images, mask=mask)
+    real(images, "images")
+    most = integer(max_patches, "max_patches")
+    seed = integer(seed, "seed", minimum=0)
+    one_of(inside, "inside", ("center", "whole"))
+    grid = patch_grid(tuple(images.shape), patch_size, 1, 0, "`images`")
+    spatial = len(grid.size)
+    batch = tuple(images.shape[:-spatial])
+    src = canonical(images, spatial)
+    if mask is not None:
+        allowed = _allowed(space.xp, mask, tuple(images.shape), grid.size, inside == "whole")
+        allowed = allowed.reshape(src.shape[0], -1)
+    chosen = []
+    for n in range(src.shape[0]):
+        rng = np.random.default_rng([seed, n])
+        if mask is None:
+            places = _draw(rng, int(np.prod(grid.counts, dtype=np.int64)), most)
+        else:
+            free = space.xp.flatnonzero(allowed[n])
+            places = space.to_host(free[space.asarray(_draw(rng, int(free.size), most))])
+        chosen.append(np.stack([np.full(places.size, n), *np.unravel_index(places, grid.counts)]))
+    corners = np.concatenate([np.zeros((1 + spatial, 0), np.int64), *chosen], axis=1).T
+    first = np.stack(np.unravel_index(corners[:, 0], batch or (1,)), axis=1)[:, : len(batch)]
+    positions = np.concatenate([first, corners[:, 1:]], axis=1).astype(np.int64)
+    return leave(_gather(space, src, corners, grid.size)), leave(space.asarray(positions))
+
+
+def _draw(rng: np.random.Generator, count: int, most: int) -> np.ndarray[Any, Any]:
+    """Draw places among `count`, in their order."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(rng.choice(count, most, replace=False, shuffle=False))
+
+
+def _allowed(xp: Any, mask: Any, shape: tuple[int, ...], size: tuple[int, ...], whole: bool) -> Any:
+    """Say for each place whether the mask lets a patch begin there."""
+    try:
+        mask = xp.broadcast_to(mask.astype(bool), shape)
+    except ValueError:
+        raise ValueError(
+            f"`mask` must broadcast to `images`, got shapes {tuple(mask.shape)} and {shape}."
+        ) from None
+    for axis, p in zip(range(-len(size), 0), size, strict=True):
+        mask = xp.moveaxis(mask, axis, -1)
+        if whole:
+            # Counting what is outside, up to each pixel, makes any patch size cost the same.
+            before = xp.cumsum(~mask, axis=-1, dtype=np.int64)
+            before = xp.concatenate([xp.zeros_like(before[..., :1]), before], axis=-1)
+            mask = before[..., p:] == before[..., : before.shape[-1] - p]
+        else:
+            mask = mask[..., p // 2 : mask.shape[-1] - (p - 1 - p // 2)]
+        mask = xp.moveaxis(mask, -1, axis)
+    return mask
+
+
+def _gather(space: Space, src: Any, corners: np.ndarray[Any, Any], size: tuple[int, ...]) -> Any:
+    from fastmm.kernels.patches import gather
+
+    ones = (1,) * (3 - len(size))
+    out = space.xp.empty((corners.shape[0], *ones, *size), src.dtype)
+    bits = np.dtype(f"u{src.dtype.itemsize}")
+    places = np.zeros((corners.shape[0], 4), np.int64)  # batch, then z, y, x as far as there are
+    places[:, 0], places[:, 4 - len(size) :] = corners[:, 0], corners[:, 1:]
+    space.launch(gather, out.size, src.view(bits), out.view(bits), space.asarray(places))
+    return out.reshape((corners.shape[0], *size))

@@ -1,0 +1,168 @@
+"""Measure a run of pixels on the CPU, in lanes: sums side by side, which LLVM vectorises."""
+
+import numpy as np
+
+from ._jit import scalar
+from ._moments import fold
+
+__all__ = ["measure_run", "range_of"]
+
+_LANES = 256
+_FIRST, _BLOCK = 1 << 10, 1 << 15  # pixels between two horizontal sums
+
+
+@scalar
+def _add_sums(row, half, start, up, mean, first, second):
+    """Add pixels to their lanes, four rows of lanes at a time."""
+    kind, width = first.dtype.type, first.size
+    stop = row.size // (4 * width) * (4 * width)
+    for i in range(0, stop, 4 * width):
+        a, b = row[i : i + width], row[i + width : i + 2 * width]
+        c, d = row[i + 2 * width : i + 3 * width], row[i + 3 * width : i + 4 * width]
+        for j in range(width):
+            p = (kind(a[j]) * half - start) * up - mean
+            q = (kind(b[j]) * half - start) * up - mean
+            r = (kind(c[j]) * half - start) * up - mean
+            s = (kind(d[j]) * half - start) * up - mean
+            first[j] += (p + q) + (r + s)
+            second[j] += (p * p + q * q) + (r * r + s * s)
+    for i in range(stop, row.size, width):
+        a = row[i : min(i + width, row.size)]
+        for j in range(a.size):
+            p = (kind(a[j]) * half - start) * up - mean
+            first[j] += p
+            second[j] += p * p
+
+
+@scalar
+def _add_range(row, low, high, wrong):
+    """Keep the lowest and the highest of each lane; `wrong` becomes NaN with NaN or infinity."""
+    width = low.size
+    stop = row.size // (4 * width) * (4 * width)
+    for i in range(0, stop, 4 * width):
+        a, b = row[i : i + width], row[i + width : i + 2 * width]
+        c, d = row[i + 2 * width : i + 3 * width], row[i + 3 * width : i + 4 * width]
+        for j in range(width):
+            p, q, r, s = a[j], b[j], c[j], d[j]
+            wrong[j] += ((p - p) + (q - q)) + ((r - r) + (s - s))
+            least, most = q if q < p else p, q if q > p else p
+            lesser, more = s if s < r else r, s if s > r else r
+            least, most = lesser if lesser < least else least, more if more > most else most
+            low[j] = least if least < low[j] else low[j]
+            high[j] = most if most > high[j] else high[j]
+    for i in range(stop, row.size, width):
+        a = row[i : min(i + width, row.size)]
+        for j in range(a.size):
+            v = a[j]
+            wrong[j] += v - v
+            low[j] = v if v < low[j] else low[j]
+            high[j] = v if v > high[j] else high[j]
+
+
+@scalar
+def _add_sums_inside(row, inside, half, start, up, mean, first, second):
+    kind, width = first.dtype.type, first.size
+    zero, count = kind(0), np.int64(0)
+    for i in range(0, row.size, width):
+        a, w = row[i : min(i + width, row.size)], inside[i : min(i + width, row.size)]
+        for j in range(a.size):
+            p = (kind(a[j]) * half - start) * up - mean
+            p = p if w[j] != 0 else zero
+            first[j] += p
+            second[j] += p * p
+    for i in range(inside.size):
+        count += inside[i] != 0
+    return count
+
+
+@scalar
+def _add_range_inside(row, inside, low, high):
+    width = low.size
+    for i in range(0, row.size, width):
+        a, w = row[i : min(i + width, row.size)], inside[i : min(i + width, row.size)]
+        for j in range(a.size):
+            v = a[j] if w[j] != 0 else low[j]
+            low[j] = v if v < low[j] else low[j]
+        for j in range(a.size):
+            v = a[j] if w[j] != 0 else high[j]
+            high[j] = v if v > high[j] else high[j]
+
+
+@scalar
+def range_of(row):
+    """Return the lowest and the highest value of a row, which is not empty; NaN if any is bad."""
+    width = max(1, min(_LANES, row.size // 4))
+    low, high = np.full(width, row[0]), np.full(width, row[0])
+    wrong = np.zeros(width, row.dtype)
+    _add_range(row, low, high, wrong)
+    least, most, nothing = low[0], high[0], wrong[0]
+    for j in range(width):
+        least = low[j] if low[j] < least else least
+        most = high[j] if high[j] > most else most
+        nothing += wrong[j]
+    if nothing - nothing != 0:
+        return np.nan, np.nan
+    return np.float64(least), np.float64(most)
+
+
+@scalar
+def _total(lanes):
+    total = 0.0
+    for j in range(lanes.size):
+        total += lanes[j]
+    return total
+
+
+@scalar
+def _measure_inside(row, inside, half, up):
+    begin = 0
+    while begin < row.size and inside[begin] == 0:
+        begin += 1
+    if begin == row.size:
+        return 0.0, 0.0, 0.0, 0.0, np.inf, -np.inf
+    width = max(1, min(_LANES, row.size // 4))
+    sums, start = np.empty((2, width)), np.float64(row[begin]) * half
+    low, high = np.full(width, row[begin]), np.full(width, row[begin])
+    count, mean, spread = 0.0, 0.0, 0.0
+    i, stop = begin, min(begin + _FIRST, row.size)
+    while i < stop:
+        sums[:, :] = 0
+        block, mask = row[i:stop], inside[i:stop]
+        more = _add_sums_inside(block, mask, half, start, up, mean, sums[0], sums[1])
+        _add_range_inside(block, mask, low, high)
+        if more > 0:
+            first, second = _total(sums[0]), _total(sums[1])
+            count, mean, spread = fold(count, mean, spread, np.float64(more), first, second)
+        i, stop = stop, min(stop + _BLOCK, row.size)
+    return (
+        count,
+        np.float64(row[begin]),
+        mean,
+        spread,
+        np.float64(low.min()),
+        np.float64(high.max()),
+    )
+
+
+@scalar
+def measure_run(row, inside, half, up, only_range):
+    """Measure one run of pixels; `inside` is empty where all of them count."""
+    if inside.size > 0:
+        return _measure_inside(row, inside, half, up)
+    if row.size == 0:
+        return 0.0, 0.0, 0.0, 0.0, np.inf, -np.inf
+    count, mean, spread = np.float64(row.size), 0.0, 0.0
+    low, high = range_of(row)
+    if only_range or low - low != 0:
+        return count, low, low - low, spread, low, high
+    sums = np.empty((2, max(1, min(_LANES, row.size // 4))))
+    origin, count = np.float64(row[0]), 0.0
+    # A short block first: its mean is near that of the image, the first pixel need not be.
+    i, stop = 0, min(_FIRST, row.size)
+    while i < stop:
+        sums[:, :] = 0
+        _add_sums(row[i:stop], half, origin * half, up, mean, sums[0], sums[1])
+        first, second, more = _total(sums[0]), _total(sums[1]), np.float64(stop - i)
+        count, mean, spread = fold(count, mean, spread, more, first, second)
+        i, stop = stop, min(stop + _BLOCK, row.size)
+    return count, origin, mean, spread, low, high
