@@ -151,7 +151,7 @@ def _window(window: tuple[float, float] | None) -> tuple[float, float] | None:
 def _normalizer(method: str | None) -> Callable[[Any, Any], Any] | None:
     if method is None:
         return None
-    _check.one_of(method, "normalize", ("zscore", "minmax"))
+    _check.one_of(method, "normalize", ("zscore", "minmax", "percentile"))
     from fastmm.image.intensity import normalize
 
     return lambda images, mask: normalize(images, method, mask=mask)

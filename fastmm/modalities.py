@@ -31,7 +31,7 @@ class ImageModality:
         Size every slice is resized to, in pixels.
     window : (center, width) or None, default None
         Intensity window mapped to [0, 1], in the unit of the images.
-    normalize : {"zscore", "minmax"} or None, default None
+    normalize : {"zscore", "minmax", "percentile"} or None, default None
         Normalisation of each slice after the resize.
     features : {"patches", "pixels"}, default "patches"
         The mean and the standard deviation of each patch, or all pixels.
@@ -84,7 +84,7 @@ class ImageModality:
         one_of(self.pool, "pool", ("mean", "max", "stack"))
         integer(self.step, "step")
         if self.normalize is not None:
-            one_of(self.normalize, "normalize", ("zscore", "minmax"))
+            one_of(self.normalize, "normalize", ("zscore", "minmax", "percentile"))
         if self.window is not None:
             center, width = self.window
             number(center, "window center")
