@@ -147,7 +147,6 @@ def resample(
         valid = supported(space, canonical(mask, 3), out, places, interpolation)
         out[~valid] = value
     if partial:
-        valid = space.xp.broadcast_to(valid, out.shape)
         if not bool(valid.any()):
             raise no_overlap()
         if bool(valid.all()):
@@ -156,7 +155,7 @@ def resample(
     return replace(
         volume,
         array=leave(out.reshape(shape)),
-        valid=None if valid is None else leave(space.xp.array(valid.reshape(shape), order="C")),
+        valid=None if valid is None else leave(_for_each(space.xp, valid, shape)),
         spacing=grid.spacing,
         affine=grid.affine,
         positions=grid.positions(),
@@ -175,6 +174,13 @@ def _lowest(xp: Any, array: Any, mask: Any) -> float:
             "`volume` has no valid voxel of finite value to take `fill` from; give `fill`."
         )
     return float(values.min())
+
+
+def _for_each(xp: Any, valid: Any, shape: tuple[int, ...]) -> Any:
+    """Give every time point a mask of its own."""
+    if valid.size == math.prod(shape):
+        return valid.reshape(shape)
+    return xp.array(xp.broadcast_to(valid, shape), order="C")
 
 
 def _check_volume(volume: Any, name: str) -> None:
