@@ -87,6 +87,7 @@ class Kernel:
         self, name: str, cpu: FunctionType, cuda: FunctionType, **helpers: Callable[..., Any]
     ) -> None:
         self.name, self._helpers = name, helpers
+        self._key = "-".join([name, *(f"{n}.{h.__name__}" for n, h in helpers.items())])
         self._cpu, self._cuda = _with_names(cpu, **helpers), cuda
 
     def __repr__(self) -> str:
@@ -131,11 +132,11 @@ class Kernel:
 
     @cached_property
     def _serial(self) -> Any:
-        return _cached(numba.njit(**_OPTIONS)(self._cpu), "serial")
+        return _cached(numba.njit(**_OPTIONS)(self._cpu), "serial", self._key)
 
     @cached_property
     def _parallel(self) -> Any:
-        return _cached(numba.njit(parallel=True, **_OPTIONS)(self._cpu), "parallel")
+        return _cached(numba.njit(parallel=True, **_OPTIONS)(self._cpu), "parallel", self._key)
 
     @cached_property
     def _device(self) -> Any:
@@ -147,7 +148,7 @@ class HostKernel:
     """An operation that only the host has use for: one build, on the calling thread."""
 
     def __init__(self, name: str, cpu: FunctionType, *, contract: bool = True) -> None:
-        self.name, self._cpu = name, cpu
+        self.name, self._cpu, self._key = name, cpu, name
         self._options = {**_OPTIONS, "fastmath": _OPTIONS["fastmath"] if contract else False}
 
     def __repr__(self) -> str:
@@ -159,7 +160,7 @@ class HostKernel:
 
     @cached_property
     def _serial(self) -> Any:
-        return _cached(numba.njit(**self._options)(self._cpu), "serial")
+        return _cached(numba.njit(**self._options)(self._cpu), "serial", self._key)
 
 
 def _with_names(function: FunctionType, **names: Any) -> FunctionType:
@@ -226,8 +227,8 @@ if hasattr(os, "register_at_fork"):
 class _Locator(caching._CacheLocator):
     """Keeps compiled kernels in the folder of their common source hash."""
 
-    def __init__(self, folder: str, line: int) -> None:
-        self._folder, self._line = folder, line
+    def __init__(self, folder: str, key: str) -> None:
+        self._folder, self._key = folder, key
 
     def get_cache_path(self) -> str:
         return self._folder
@@ -236,7 +237,7 @@ class _Locator(caching._CacheLocator):
         return source_hash()
 
     def get_disambiguator(self) -> str:
-        return str(self._line)
+        return self._key
 
 
 class _Files(caching.IndexDataCacheFile):
@@ -272,15 +273,16 @@ class _Cache(caching.FunctionCache):
             _say_uncached_once()
 
 
-def _cached(dispatcher: Any, build: str) -> Any:
+def _cached(dispatcher: Any, build: str, name: str) -> Any:
     if numba.config.DISABLE_JIT:  # plain Python, for coverage and debuggers
         return dispatcher
     folder = cache_folder()
     if folder is None:
         _say_uncached_once()
         return dispatcher
-    line = dispatcher.py_func.__code__.co_firstlineno
-    locator = _Locator(str(folder / build), line)
+    # Kernels may share a loop and differ in their helpers, of which Numba's key knows nothing.
+    key = f"{name}-{dispatcher.py_func.__code__.co_firstlineno}"
+    locator = _Locator(str(folder / build), key)
 
     class Impl(caching.CompileResultCacheImpl):
         _locator_classes = [SimpleNamespace(from_function=lambda *_: locator)]  # noqa: RUF012

@@ -28,7 +28,7 @@ NOTICE = "Compiled kernels cannot be written to disk"
 def test_a_second_process_compiles_nothing(tmp_path):
     assert run_python(RUN_ALL, cwd=ROOT, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["0", "5"]
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
-    assert len(before) == 4 + 5  # an index for each function, a file for each build
+    assert len(before) == 5 + 5  # an index and a file for each build
     assert run_python(RUN_ALL, cwd=ROOT, NUMBA_CACHE_DIR=str(tmp_path)).split() == ["5", "0"]
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()} == before
 
@@ -42,6 +42,30 @@ def test_parallel_builds_are_kept_too(tmp_path):
     """
     assert run_python(code, NUMBA_CACHE_DIR=str(tmp_path)).strip() == "0"
     assert run_python(code, NUMBA_CACHE_DIR=str(tmp_path)).strip() == "1"
+
+
+def test_kernels_that_share_a_loop_keep_their_helpers(tmp_path):
+    (tmp_path / "shared_loop.py").write_text(
+        "from fastmm.kernels._jit import Kernel, scalar\n"
+        "@scalar\n"
+        "def twice(x): return 2 * x\n"
+        "@scalar\n"
+        "def thrice(x): return 3 * x\n"
+        "def loop(out):\n"
+        "    for i in range(out.size): out[i] = change(out[i])\n"
+        'first = Kernel("change", loop, loop, change=twice)\n'
+        'second = Kernel("change", loop, loop, change=thrice)\n'
+    )
+    code = f"""
+        import sys; sys.path.append({str(tmp_path)!r})
+        import numpy as np, shared_loop
+        a, b = np.ones(1), np.ones(1)
+        shared_loop.first.run_serial(a); shared_loop.second.run_serial(b)
+        print(a[0], b[0])
+    """
+    for _ in range(2):
+        found = run_python(code, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+        assert found.split() == ["2.0", "3.0"]
 
 
 def test_without_a_name_the_folder_is_the_users(tmp_path):
