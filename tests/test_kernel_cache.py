@@ -37,7 +37,7 @@ def test_parallel_builds_are_kept_too(tmp_path):
     code = """
         import numpy as np, fastmm
         from fastmm.kernels.resizing import linear
-        assert fastmm.resize(np.ones((200, 200), "f4"), (201, 202)).min() == 1
+        assert fastmm.resize(np.ones((400, 400), "f4"), (201, 202)).min() == 1
         print(sum(linear._parallel.stats.cache_hits.values()))
     """
     assert run_python(code, NUMBA_CACHE_DIR=str(tmp_path)).strip() == "0"
