@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from fastmm.image.merging import merge_patches
 
 import fastmm
+from fastmm.image.merging import merge_patches
 
 
 class Case(NamedTuple):

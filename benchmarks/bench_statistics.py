@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from fastmm.features.statistics import patch_statistics
 from scipy import stats
+
+from fastmm.features.statistics import patch_statistics
 
 
 class Case(NamedTuple):
