@@ -4,6 +4,8 @@ Integers compare, count and reduce in vector instructions; floats do not, for th
 NaN. A selection narrows the keys that may hold the rank, one pass over all of them a time.
 """
 
+import math
+
 import numpy as np
 
 from ._interp import blend
@@ -12,6 +14,7 @@ from ._jit import scalar
 __all__ = ["key32", "key64", "middle", "order32", "order64", "value32", "value64"]
 
 _SEARCHES = 12  # by value, which suits most images; after them by halves of the keys
+_SLACK = 1e-4  # of a bin, of which there are at most 256
 
 
 @scalar
@@ -51,33 +54,59 @@ def _between(a, b, weight):
     return blend(np.float64(a), np.float64(b), np.float64(weight))
 
 
-def _ordering(to_key, to_value):
+def _ordering(to_key, to_value, real):
     """Make the selection for one kind of keys."""
 
     @scalar
-    def order(keys, rank, weight, low, high):
-        """Return the number of that rank among the keys' numbers, blended with the next one."""
+    def split(keys, pivot, least, most):
+        """Count the keys up to the pivot, and find the nearest on either side of it."""
+        kind = keys.dtype.type
+        count = kind(0)
+        under, over = least, most
+        for i in range(keys.size):
+            key = keys[i]
+            count = kind(count + (key <= pivot))
+            under = max(under, key if key <= pivot else least)
+            over = min(over, key if key > pivot else most)
+        return count, under, over
+
+    @scalar
+    def bracket(counts, rank, low, high):
+        """Return a range of keys with that rank in it, and its ranks, as the histogram has them."""
+        least, most = to_key(low), to_key(high)
+        bins = real(counts.size)
+        if not math.isfinite(bins * (high - low)):
+            return least, most, 0, counts.sum()  # values were put into bins by overflow
+        below, place = 0, 0
+        while below + counts[place] <= rank:
+            below += counts[place]
+            place += 1
+        # Rounding may have moved an edge by some 1e-7 of the range, and then by half a key.
+        width = (np.float64(high) - np.float64(low)) / counts.size
+        first = to_key(low + width * place - width * _SLACK)
+        last = to_key(low + width * (place + 1) + width * _SLACK)
+        return max(least, first - 1), min(most, last + 1), below, below + counts[place]
+
+    @scalar
+    def order(keys, counts, rank, weight, low, high):
+        """Return the number of that rank, blended with the next one.
+
+        `counts` is the histogram of the numbers, of equal bins from `low` to `high`.
+        """
         kind = keys.dtype.type
         least, most = to_key(low), to_key(high)
-        low_key, high_key = least, most
-        below, above = 0, keys.size  # how many lie under low_key, and up to high_key
+        low_key, high_key, below, above = bracket(counts, rank, low, high)
         search = 0
         while low_key < high_key:
-            pivot = kind(middle(low_key, high_key))
+            pivot = middle(low_key, high_key)
             if search < _SEARCHES:
-                first, last = to_value(low_key), to_value(high_key)
+                first, last = np.float64(to_value(low_key)), np.float64(to_value(high_key))
                 part = (rank - below + 0.5) / (above - below) if search < 4 or search % 3 else 0.5
                 guess = to_key(first + (last - first) * part)
                 if guess >= low_key and guess < high_key:
                     pivot = guess
             search += 1
-            count = kind(0)
-            under, over = least, most  # the nearest keys on either side of the pivot
-            for i in range(keys.size):
-                key = keys[i]
-                count = kind(count + (key <= pivot))
-                under = max(under, key if key <= pivot else least)
-                over = min(over, key if key > pivot else most)
+            count, under, over = split(keys, kind(pivot), least, most)
             if count == rank + 1:
                 return _between(to_value(under), to_value(over), weight)
             if count > rank:
@@ -85,14 +114,13 @@ def _ordering(to_key, to_value):
             else:
                 low_key, below = over, count
         value = to_value(low_key)
-        if weight == 0 or above > rank + 1:
+        if weight == 0:
             return np.float64(value)
-        over = most
-        for i in range(keys.size):
-            over = min(over, keys[i] if keys[i] > low_key else most)
-        return _between(value, to_value(over), weight)
+        count, under, over = split(keys, kind(low_key), least, most)
+        return _between(value, value if count > rank + 1 else to_value(over), weight)
 
     return order
 
 
-order32, order64 = _ordering(key32, value32), _ordering(key64, value64)
+order32 = _ordering(key32, value32, np.float32)
+order64 = _ordering(key64, value64, np.float64)

@@ -12,6 +12,7 @@ from ._jit import Kernel, cuda, prange, scalar
 
 __all__ = ["merge"]
 
+_NARROW = 4  # pixels of a row that cost more to add as a row than one by one
 _ROWS = 16  # of a task: patches are then read in runs of so many of their rows
 
 
@@ -36,6 +37,21 @@ def _add_rows(src, start, stride, total, origin, begin, width, size, rows):
             total[t + i] += np.float64(src[s + i]) - origin[t + i]
         start += stride
         begin += width
+
+
+@scalar
+def _add_narrow(src, patch, row, counts, size, step, before, total, origin, into, width):
+    """Add one row of all patches of a grid row, less the origin, pixel after pixel."""
+    pixels = size[0] * size[1] * size[2]
+    for px in range(size[2]):
+        first = max(0, (before - px + step - 1) // step)
+        stop = min(counts, (width - 1 + before - px) // step + 1)
+        s = np.uint64((patch + first) * pixels + row * size[2] + px)
+        t = np.uint64(into + max(0, first * step + px - before))
+        for _ in range(first, stop):
+            total[t] += np.float64(src[s]) - origin[t]
+            s += np.uint64(pixels)
+            t += np.uint64(step)
 
 
 @scalar
@@ -77,19 +93,35 @@ def _rows(src, out, layout, z0, nz, y0, ny, x0, nx, fill):
                 first, last = max(start, ahead), min(stop, ahead + size_y)
                 patch = ((n * grid_z + gz) * grid_y + gy) * grid_x
                 row = (z - gz * step_z) * size_y + first - ahead
+                into = (first - start) * width
+                if size_x <= _NARROW:
+                    for j in range(last - first):
+                        _add_narrow(
+                            flat,
+                            patch,
+                            row + j,
+                            grid_x,
+                            src.shape[4:],
+                            step_x,
+                            before_x,
+                            total,
+                            origin,
+                            into + j * width,
+                            width,
+                        )
+                    continue
                 for gx in range(grid_x):
                     x = gx * step_x - before_x
                     left, right = max(0, -x), min(size_x, width - x)
                     if right > left:
                         source = ((patch + gx) * size_z * size_y + row) * size_x + left
-                        into = (first - start) * width + x + left
                         _add_rows(
                             flat,
                             source,
                             size_x,
                             total,
                             origin,
-                            into,
+                            into + x + left,
                             width,
                             right - left,
                             last - first,

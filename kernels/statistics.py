@@ -23,9 +23,10 @@ CODES = (
 )  # fmt: skip
 _ENTROPY, _PERCENTILE = 10, 12
 MOST_BINS = 256
+_FEWEST, _SORTING = 32, 64  # bins that are worth sharing; bins where there are none to share
 
 
-def order(keys, rank, weight, low, high):
+def order(keys, counts, rank, weight, low, high):
     """Stand in for order32 or order64, whichever fits the dtype."""
     raise NameError
 
@@ -59,6 +60,10 @@ def _rows(src, out, layout, codes, ranks, weights, limits, surprise):
         keys = np.empty(pixels if sorted_ else 0, ranks.dtype)
         places = np.empty(pixels if binned else 0, np.uint8)
         counts = np.zeros((4, bins), np.int32)
+        # A histogram over each patch's own range sorts for the percentiles, too.
+        shared = binned and not bounded and bins >= _FEWEST
+        sorting = places if shared else np.empty(keys.size, np.uint8)
+        tally = counts if shared else np.zeros((4, _SORTING), np.int32)
         for gx in range(grid_x):
             x, result = gx * step_x, out[n, gz, gy, gx]
             joined = join(columns, x, size_x, size_z * size_y)
@@ -72,6 +77,8 @@ def _rows(src, out, layout, codes, ranks, weights, limits, surprise):
                 first = limits[0] if bounded else kind(least)
                 last = limits[1] if bounded else kind(most)
                 frequencies(values, first, last, kind(bins), places, counts)
+            if sorted_ and not shared:
+                frequencies(values, kind(least), kind(most), kind(_SORTING), sorting, tally)
             for i in range(keys.size):
                 keys[i] = to_key(values[i])
             for c in range(codes.size):
@@ -88,9 +95,9 @@ def _rows(src, out, layout, codes, ranks, weights, limits, surprise):
                     result[c] = total
                 else:
                     lo, hi = kind(least), kind(most)
-                    value = order(keys, ranks[c, 0], weights[c, 0], lo, hi)
+                    value = order(keys, tally[0], ranks[c, 0], weights[c, 0], lo, hi)
                     if code > _PERCENTILE:
-                        value = order(keys, ranks[c, 1], weights[c, 1], lo, hi) - value
+                        value = order(keys, tally[0], ranks[c, 1], weights[c, 1], lo, hi) - value
                     result[c] = value
 
 

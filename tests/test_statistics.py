@@ -104,7 +104,10 @@ def test_a_large_mean_costs_no_accuracy(mean, std, dtype):
     assert np.abs(got[:, shape] - expected[:, shape]).max() < 1e-6
 
 
-@pytest.mark.parametrize("kind", ["exponential", "two tissues", "outlier", "ties", "both signs"])
+@pytest.mark.parametrize(
+    "kind",
+    ["exponential", "two tissues", "outlier", "ties", "both signs", "few ulps", "whole range"],
+)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_percentiles_of_any_distribution_are_exact(kind, dtype):
     rng = np.random.default_rng(0)
@@ -114,6 +117,8 @@ def test_percentiles_of_any_distribution_are_exact(kind, dtype):
         "two tissues": np.where(rng.random(shape) < 0.5, -950, 40) + rng.normal(0, 10, shape),
         "outlier": rng.normal(0, 1, shape) + 1e9 * (rng.random(shape) < 1e-3),
         "ties": rng.integers(-2, 3, shape),
+        "few ulps": 1e4 + rng.integers(0, 3, shape) * np.spacing(np.array(1e4, dtype)),
+        "whole range": rng.uniform(-1, 1, shape) * (3.4e38 if dtype == "f4" else 1e100),
         "both signs": rng.normal(0, 1, shape) * 10.0 ** rng.integers(-30, 30, shape),
     }[kind].astype(dtype)
     percents = (0, 1, 10, 25, 50, 66.6, 90, 99.9, 100)

@@ -106,7 +106,7 @@ def resample(
     --------
     >>> import numpy as np
     >>> from fastmm import Volume
-    >>> from fastmm.image.resampling import resample
+    >>> from fastmm import resample
     >>> ct = Volume(np.arange(8, dtype="f4").reshape(2, 2, 2), "HU", (2.0, 1.0, 1.0), np.diag(
     ...     [1.0, 1.0, 2.0, 1.0]))
     >>> fine = resample(ct, spacing=1)
