@@ -65,6 +65,8 @@ def bench_resample_scipy(timed: Any, pick: Any, task: str) -> None:
         group=group_of(volume, task),
         peer="SciPy",
         bytes=4 * (volume.array.size + like.array.size),
+        check=lambda out: error_of(out, volume, like),
+        tolerance=2e-6,
     )
 
 
