@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmm._interp import resize_into
 from fastmm._space import Space, telling_of_memory
 from fastmm.batch_filling import resize_frames
 from fastmm.batch_options import BatchOptions, Progress
@@ -125,8 +124,7 @@ def _fill_plain(
     rescale = options.rescale(*(np.concatenate(part) for part in zip(*scales, strict=True)))
     rows = out[first:stop]
     with telling_of_memory(options.space):
-        method = (rescale, options.interpolation, options.antialias)
-        resize_into(options.space, staging.upload(staged)[:, None], rows[:, None], *method)
+        options.resize(staging.upload(staged), rows, rescale)
         if options.normalize is not None:
             rows[...] = options.normalize(rows, None)
     return late

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmm._interp import resize_into, resize_linear
+from fastmm._interp import resize_linear
 from fastmm._space import Space
 from fastmm.batch_options import BatchOptions, Progress
 from fastmm.batch_plain import load_plain
@@ -85,8 +85,7 @@ def resize_frames(rows: Any, part: Slice, piece: Piece, options: BatchOptions) -
         slope, intercept = np.ones_like(slope), np.zeros_like(intercept)
     rescale = options.rescale(slope, intercept)
     images = space.asarray(np.ascontiguousarray(images))
-    method = (rescale, options.interpolation, options.antialias)
-    resize_into(space, images[:, None], rows[:, None], *method)
+    options.resize(images, rows, rescale)
     if options.normalize is not None:
         valid = None if part.valid is None else part.valid[frames]
         rows[...] = options.normalize(rows, _mask(space, valid, rows.shape))

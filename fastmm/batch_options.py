@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmm import _check
-from fastmm._interp import Rescale, check_method
+from fastmm._interp import Rescale, check_method, resize_into, resize_linear
 from fastmm._space import Space, space_for
 from fastmm.read.dicom.values import as_asked
 from fastmm.read.finiteness import check_nonfinite
@@ -45,6 +45,15 @@ class BatchOptions:
     def adapt(self, source: Source) -> Source:
         """Return the source of the values that are asked for."""
         return as_asked(source, suv=self.suv, invert=self.invert)
+
+    def resize(self, images: Any, rows: Any, rescale: Rescale) -> None:
+        """Resize images (n, h, w), C-contiguous, into rows of the same space."""
+        if self.interpolation == "linear" and not self.antialias:
+            # As the compiled way does, so that no bit depends on which way a file takes.
+            resize_linear(self.space, images[:, None], rows[:, None], rescale)
+        else:
+            method = (rescale, self.interpolation, self.antialias)
+            resize_into(self.space, images[:, None], rows[:, None], *method)
 
     def rescale(self, slope: NDArray[np.float64], intercept: NDArray[np.float64]) -> Rescale:
         """Return the map from stored values to values, or to [0, 1] with a window."""

@@ -55,7 +55,7 @@ def split_runs(jobs: Sequence[Job], options: BatchOptions) -> Iterator[Run]:
     compiled = READS and options.interpolation == "linear" and not options.antialias
     run, count = Run([], False), 0
     for job in jobs:
-        plain = compiled and is_plain(job.header) and _is_simple(job.header, options)
+        plain = compiled and is_plain(job.header) and _needs_no_mask(job.header, options)
         for piece in _pieces(job, plain):
             if run.pieces and (count >= _IMAGES or not _continues(run, piece, plain)):
                 yield run
@@ -96,11 +96,7 @@ def _layout(job: Job) -> object:
     return job.header.layout if isinstance(job.header, Header) else None
 
 
-def _is_simple(header: Source, options: BatchOptions) -> bool:
-    """Say whether the compiled way gives the rows of a plain file, to the last bit."""
-    layout = header.layout  # type: ignore[attr-defined]
-    # What is normalised needs to know which pixels are padding. Rows that grow are resized
-    # along x first, which the compiled way does not.
-    masked = options.normalize is not None and layout.padding is not None
-    grows = options.space.kind == "cpu" and options.shape[0] > layout.rows
-    return not masked and not grows
+def _needs_no_mask(header: Source, options: BatchOptions) -> bool:
+    # What is normalised needs to know which pixels are padding.
+    padding = header.layout.padding  # type: ignore[attr-defined]
+    return options.normalize is None or padding is None
