@@ -64,6 +64,7 @@ def exercise(asarray: Callable[[np.ndarray], Any]) -> None:
         fastmm.window(images, 0, 1)
         rows = [asarray(rng.standard_normal((n, 7)).astype(dtype)) for n in (9, 5)]
         fastmm.rbf_kernel(*rows)
+        fastmm.laplacian_kernel(*rows)
         fastmm.stack_features({"a": rows[0], "b": asarray(rng.standard_normal((9, 3)))})
     resample_all(asarray, rng)
     fastmm.resize(asarray(rng.integers(-1000, 3000, (2, 13, 11), np.int16)), (5, 7))

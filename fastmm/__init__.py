@@ -34,16 +34,24 @@ if TYPE_CHECKING:
     from fastmm.model_file import load_model as load_model
     from fastmm.model_file import save_model as save_model
     from fastmm.multimodal import MultimodalClassifier as MultimodalClassifier
+    from fastmm.pairwise import laplacian_kernel as laplacian_kernel
     from fastmm.pairwise import linear_kernel as linear_kernel
+    from fastmm.pairwise import polynomial_kernel as polynomial_kernel
     from fastmm.pairwise import rbf_kernel as rbf_kernel
     from fastmm.read.reading import read_volume as read_volume
     from fastmm.read.scanning import scan as scan
     from fastmm.read.series_info import SeriesInfo as SeriesInfo
     from fastmm.read.volume import Volume as Volume
+    from fastmm.solve.combination import LinearCombination as LinearCombination
+    from fastmm.solve.kernel_ridge import KernelRidge as KernelRidge
+    from fastmm.solve.kernel_ridge_search import KernelRidgeCV as KernelRidgeCV
     from fastmm.solve.linear import Ridge as Ridge
-    from fastmm.solve.linear import RidgeCV as RidgeCV
     from fastmm.solve.lssvm import LSSVC as LSSVC
-    from fastmm.solve.lssvm import LSSVCCV as LSSVCCV
+    from fastmm.solve.lssvm_search import LSSVCCV as LSSVCCV
+    from fastmm.solve.ridge_classifier import RidgeClassifier as RidgeClassifier
+    from fastmm.solve.ridge_classifier import RidgeClassifierCV as RidgeClassifierCV
+    from fastmm.solve.ridge_search import RidgeCV as RidgeCV
+    from fastmm.solve.svm import SVC as SVC
 
 _HOMES = {
     "load_images": "batch",
@@ -66,16 +74,24 @@ _HOMES = {
     "load_model": "model_file",
     "save_model": "model_file",
     "MultimodalClassifier": "multimodal",
+    "laplacian_kernel": "pairwise",
     "linear_kernel": "pairwise",
+    "polynomial_kernel": "pairwise",
     "rbf_kernel": "pairwise",
     "read_volume": "read.reading",
     "scan": "read.scanning",
     "SeriesInfo": "read.series_info",
     "Volume": "read.volume",
+    "LinearCombination": "solve.combination",
+    "KernelRidge": "solve.kernel_ridge",
+    "KernelRidgeCV": "solve.kernel_ridge_search",
     "Ridge": "solve.linear",
-    "RidgeCV": "solve.linear",
     "LSSVC": "solve.lssvm",
-    "LSSVCCV": "solve.lssvm",
+    "LSSVCCV": "solve.lssvm_search",
+    "RidgeClassifier": "solve.ridge_classifier",
+    "RidgeClassifierCV": "solve.ridge_classifier",
+    "RidgeCV": "solve.ridge_search",
+    "SVC": "solve.svm",
 }
 _MODULES = {"datasets", "errors", "metrics"}
 

@@ -12,7 +12,8 @@ from fastmm._check import one_of
 from fastmm.blocks import Block
 from fastmm.features.table import Columns
 from fastmm.fuse import StackedFeatures, stack_features
-from fastmm.pairwise import rbf_kernel, scale_gamma
+from fastmm.kernel_matrices import scale_gamma
+from fastmm.pairwise import rbf_kernel
 
 __all__ = ["BlockFusion"]
 

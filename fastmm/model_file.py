@@ -23,10 +23,16 @@ __all__ = ["load_model", "save_model"]
 _VERSION = 1
 # Where the classes live that a file may name; anything else is refused.
 _CLASSES = {
+    "LinearCombination": "fastmm.solve.combination",
+    "KernelRidge": "fastmm.solve.kernel_ridge",
+    "KernelRidgeCV": "fastmm.solve.kernel_ridge_search",
     "Ridge": "fastmm.solve.linear",
-    "RidgeCV": "fastmm.solve.linear",
     "LSSVC": "fastmm.solve.lssvm",
-    "LSSVCCV": "fastmm.solve.lssvm",
+    "LSSVCCV": "fastmm.solve.lssvm_search",
+    "RidgeClassifier": "fastmm.solve.ridge_classifier",
+    "RidgeClassifierCV": "fastmm.solve.ridge_classifier",
+    "RidgeCV": "fastmm.solve.ridge_search",
+    "SVC": "fastmm.solve.svm",
     "MultimodalClassifier": "fastmm.multimodal",
     "ImageModality": "fastmm.modalities",
     "TableModality": "fastmm.modalities",

@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from fastmm._check import finite, one_of
 from fastmm.block_fusion import BlockFusion
 from fastmm.blocks import Block
-from fastmm.solve.grouped import encode_groups
-from fastmm.solve.linear import RidgeCV
-from fastmm.solve.lssvm import LSSVCCV
+from fastmm.solve.grouped import make_folds, training_means
+from fastmm.solve.lssvm_search import LSSVCCV
+from fastmm.solve.ridge_search import RidgeCV
 from fastmm.validate.calibration import calibrated, fit_calibration
 
 __all__ = ["MultimodalClassifier"]
@@ -162,7 +162,11 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             self.solver_ = LSSVCCV(self.Cs or _CS, kernel=kernel)
             self.solver_.fit(fused, codes, sample_weight=weight, groups=groups)
             held_out = self.solver_.cv_decision_
-        self.cv_decision_ = held_out - _drift(_signs(codes), weight, groups)
+        # A model without any signal predicts the mean label of the rows it saw, which leans
+        # against the label left out.
+        folds, signs = make_folds(len(codes), groups), _signs(codes)
+        means = training_means(folds, signs.reshape(len(codes), -1), weight)
+        self.cv_decision_ = held_out - means.reshape(signs.shape)
         self.calibration_ = fit_calibration(self.cv_decision_, codes)
         return self
 
@@ -225,20 +229,6 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         given = np.ones(len(codes)) if sample_weight is None else np.asarray(sample_weight, float)
         total = np.bincount(codes, weights=given)
         return given * (given.sum() / (len(total) * total))[codes]
-
-
-def _drift(signs: Any, weight: Any, groups: Any) -> Any:
-    """Return the mean label of the rows that are left when each row's group is left out.
-
-    A model without any signal predicts it, and it leans against the label left out.
-    """
-    weight = np.ones(len(signs)) if weight is None else np.asarray(weight, np.float64)
-    codes = np.arange(len(signs)) if groups is None else encode_groups(groups, len(signs))
-    columns = signs if signs.ndim == 2 else signs[:, None]
-    without = weight.sum() - np.bincount(codes, weights=weight)
-    sums = [np.bincount(codes, weights=weight * column) for column in columns.T]
-    means = [(weight @ c - s) / without for c, s in zip(columns.T, sums, strict=True)]
-    return np.stack(means, axis=1)[codes].reshape(signs.shape)
 
 
 def _signs(codes: Any) -> Any:

@@ -65,7 +65,11 @@ def arguments(name, dtype="float32", seed=0):
         dtype = name.rpartition(".")[2]
         left, right = rng.normal(size=(4, 3)).astype(dtype), rng.normal(size=(5, 3)).astype(dtype)
         norms = [(rows**2).sum(1) for rows in (left, right)]
-        return 20, [left @ right.T, *norms, np.array([0.3], dtype)]
+        return 20, [left @ right.T, norms[0], norms[1][None], np.array([0.3], dtype)]
+    if name.startswith("laplacian"):
+        dtype = name.rpartition(".")[2]
+        left, right = (rng.normal(size=shape).astype(dtype) for shape in ((10, 131), (2, 131, 70)))
+        return 4 * 32, [left, right, np.array([0.01], dtype), np.empty((10, 70), dtype)]
     raise AssertionError(f"the kernel {name} has no launch in this test")
 
 
@@ -174,6 +178,7 @@ def test_inputs_are_read_only(name):
         "statistics": [1],
         "stacking": [1, 5, 6, 7],
         "rbf": [0],
+        "laplacian": [3],
         "resampling": [1, 2],
         "resampling_axes": [1],
         "resampling_cubic": [1, 2],

@@ -3,13 +3,14 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
 from scipy.linalg import LinAlgWarning
 from sklearn.linear_model import Ridge as SklearnRidge
-from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -20,9 +21,10 @@ from sklearn.model_selection import (
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmm import Ridge, RidgeCV
+from fastmm._space import Space
 from fastmm.solve import design
 from fastmm.solve.grouped import make_folds
-from fastmm.solve.ridge import solve_ridge
+from fastmm.solve.ridge import RidgeProblem, solve_ridge
 
 ALPHAS = (1e-3, 0.1, 1.0, 50.0)
 SHAPES = [(45, 12), (24, 60)]
@@ -146,19 +148,123 @@ def test_integer_weights_are_repetitions():
     np.testing.assert_allclose(weighted.coef_, repeated.coef_, rtol=1e-9)
 
 
+def naive_training_means(y, groups, weight=None):
+    weight = np.ones(len(y)) if weight is None else weight
+    return np.array([np.average(y[groups != g], 0, weight[groups != g]) for g in groups])
+
+
 def test_scorings_over_all_held_out_predictions():
     X, y, groups = cohort(60, 5)
     sick = (y > np.median(y)).astype(float)
     weight = weights("positive", 60)
+    held_out = [naive_held_out(X, sick, groups, a, weight=weight) for a in ALPHAS]
+    means = naive_training_means(sick, groups, weight)
     model = RidgeCV(ALPHAS, scoring="roc_auc").fit(X, sick, weight, groups)
+    expected = [roc_auc_score(sick, found - means, sample_weight=weight) for found in held_out]
+    np.testing.assert_allclose(model.cv_scores_, expected, rtol=1e-12)
+    labels = np.where(sick == 1, 7.0, 3.0)  # cut in the middle, whatever the values
+    model = RidgeCV(ALPHAS, scoring="balanced_accuracy").fit(X, labels, weight, groups)
     expected = [
-        roc_auc_score(sick, naive_held_out(X, sick, groups, a, weight=weight), sample_weight=weight)
-        for a in ALPHAS
+        balanced_accuracy_score(sick, found > 0.5, sample_weight=weight) for found in held_out
     ]
     np.testing.assert_allclose(model.cv_scores_, expected, rtol=1e-12)
-    model = RidgeCV(ALPHAS, scoring="r2").fit(X, y, groups=groups)
-    expected = [r2_score(y, naive_held_out(X, y, groups, a)) for a in ALPHAS]
+    model = RidgeCV(ALPHAS, scoring="accuracy").fit(X, sick, weight, groups)
+    hits = np.array(held_out) > 0.5
+    folds = [groups == g for g in np.unique(groups)]
+    expected = [
+        np.mean([np.average(hit[f] == sick[f], weights=weight[f]) for f in folds]) for hit in hits
+    ]
+    np.testing.assert_allclose(model.cv_scores_, expected, rtol=1e-12)
+    model = RidgeCV(ALPHAS, scoring="r2").fit(X, y, weight, groups)
+    held_out = [naive_held_out(X, y, groups, a, weight=weight) for a in ALPHAS]
+    expected = [r2_score(y, found, sample_weight=weight) for found in held_out]
     np.testing.assert_allclose(model.cv_scores_, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("scoring", ["neg_mean_squared_error", "r2", "roc_auc", "accuracy"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_target_chooses_its_own_alpha(xp_any, shape, scoring):
+    X, y, groups = cohort(*shape, targets=7)
+    y += 40 * np.arange(7) * np.random.default_rng(1).normal(size=y.shape)
+    y = (y > np.median(y, 0)).astype(float) if scoring in ("roc_auc", "accuracy") else y
+    model = RidgeCV(ALPHAS, scoring=scoring, alpha_per_target=True)
+    model.fit(xp_any.asarray(X), xp_any.asarray(y), groups=groups)
+    assert model.cv_scores_.shape == (len(ALPHAS), 7)
+    assert len(set(model.alpha_.tolist())) > 1
+    for t in range(7):
+        alone = RidgeCV(ALPHAS, scoring=scoring).fit(X, y[:, t], groups=groups)
+        assert model.alpha_[t] == alone.alpha_
+        assert model.best_score_[t] == pytest.approx(alone.best_score_, rel=1e-9)
+        np.testing.assert_allclose(model.cv_scores_[:, t], alone.cv_scores_, rtol=1e-9)
+        for name in ("cv_predictions_", "coef_", "intercept_"):
+            found = xp_any.asnumpy(getattr(model, name))
+            found = found[t] if name != "cv_predictions_" else found[:, t]
+            np.testing.assert_allclose(found, getattr(alone, name), rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("per_target", [False, True])
+@pytest.mark.parametrize("piece", [1, 500, 8000])
+def test_many_targets_in_batches_give_the_same(per_target, piece, monkeypatch):
+    X, y, groups = cohort(40, 60, targets=9)
+    y += 30 * np.arange(9) * np.random.default_rng(1).normal(size=y.shape)
+    whole = RidgeCV(ALPHAS, alpha_per_target=per_target).fit(X, y, groups=groups)
+    monkeypatch.setattr(design, "_PIECE", piece)
+    found = RidgeCV(ALPHAS, alpha_per_target=per_target).fit(X, y, groups=groups)
+    np.testing.assert_array_equal(found.alpha_, whole.alpha_)
+    for name in ("cv_scores_", "cv_predictions_", "coef_", "intercept_"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("per_target", [False, True])
+def test_predictions_of_all_alphas_are_never_held_at_once(per_target):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(100, 20)), rng.normal(size=(100, 8000))
+    alphas = np.logspace(-2, 4, 40)
+    tracemalloc.start()
+    RidgeCV(alphas, alpha_per_target=per_target, cv=5).fit(X, y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(alphas) * y.nbytes / 2.5
+
+
+@pytest.mark.parametrize("shape", [(400, 30), (60, 120)])
+def test_many_alphas_and_large_folds_equal_refits(shape):
+    # Enough alphas for products of pairs of rows, folds large enough for none.
+    X, y, groups = cohort(*shape, targets=3)
+    alphas = np.logspace(-2, 3, 9)
+    for cv in (None, 4):
+        model = RidgeCV(alphas, cv=cv).fit(X, y, groups=groups)
+        codes = make_folds(len(X), groups, cv).codes
+        expected = naive_held_out(X, y, codes, model.alpha_)
+        np.testing.assert_allclose(model.cv_predictions_, expected, rtol=1e-9, atol=1e-9)
+        reference = [
+            -np.mean([((y - found)[codes == g] ** 2).mean() for g in range(codes.max() + 1)])
+            for found in (naive_held_out(X, y, codes, a) for a in alphas)
+        ]
+        np.testing.assert_allclose(model.cv_scores_, reference, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("positive", "balanced"), [(30, False), (12, False), (12, True)])
+def test_the_area_of_noise_is_one_half(positive, balanced):
+    rng = np.random.default_rng(3)
+    areas, plain = [], []
+    sick = np.arange(60) < positive
+    weight = np.where(sick, 30 / positive, 30 / (60 - positive)) if balanced else None
+    for _ in range(200):
+        X = rng.normal(size=(60, 15)) + 2
+        model = RidgeCV((1e2, 1e4, 1e8), scoring="roc_auc").fit(X, sick, weight)
+        areas.append(model.cv_scores_)
+        plain.append(
+            roc_auc_score(sick, Ridge(1e8).fit(X, sick, weight, np.arange(60)).cv_predictions_)
+        )
+    assert np.abs(np.mean(areas, 0) - 0.5).max() < 0.02
+    assert np.mean(plain) < 0.1  # what the predictions themselves would say
+
+
+def test_rounding_does_not_rank_rows():
+    sick = np.arange(40) % 4 == 0
+    model = RidgeCV((1e-3, 1e3), scoring="roc_auc").fit(np.full((40, 3), 0.1), sick)
+    np.testing.assert_array_equal(model.cv_scores_, [0.5, 0.5])
 
 
 @pytest.mark.parametrize("case", ["duplicate", "constant", "wide", "rows"])
@@ -470,6 +576,131 @@ def test_numpy_data_import_no_cupy():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@parametrize_with_checks([Ridge(), RidgeCV()])
+def expected_failures(estimator):
+    if type(estimator) is not Ridge:
+        return {}
+    why = "partial_fit after fit is refused: fit keeps no sums, and its rows would be forgotten"
+    return {"check_fit_score_takes_y": why}
+
+
+@parametrize_with_checks([Ridge(), RidgeCV()], expected_failed_checks=expected_failures)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
+
+
+def hard_design(kind, rng):
+    n, d = (30, 80) if kind in ("n < d", "graded, n < d") else (120, 20)
+    X = rng.normal(size=(n, d))
+    if kind == "mean 1e4":
+        X += 1e4
+    elif kind == "duplicated":
+        X = np.hstack([X, X[:, :5], 2 * X[:, 3:4]])
+    elif kind == "collinear":
+        X[:, 1] = X[:, 0] + 1e-5 * X[:, 1]
+        X[:, 2] = X[:, 3] - X[:, 4] + 1e-6 * X[:, 2]
+    elif kind == "badly scaled":
+        X *= np.logspace(-4, 4, d)
+    elif kind == "constant":
+        X[:, 4], X[:, 7] = 1234.5678, 0
+    elif kind == "float32":
+        X = (X + 1e4).astype(np.float32)
+    elif kind == "graded, n < d":
+        X = np.linalg.qr(X)[0][:, :30] * np.logspace(0, -6, 30) @ np.linalg.qr(X.T)[0].T
+    return X
+
+
+def by_svd(X, y, alpha):
+    X = X.astype(np.longdouble)
+    mean, centre = X.mean(0), y.mean(0)
+    U, s, Vt = np.linalg.svd((X - mean).astype(float), full_matrices=False)
+    kept = s > np.finfo(float).eps * max(X.shape) * s[0]
+    s = np.where(kept, s, 1.0)
+    factor = kept * (1 / s if alpha == 0 else s / (s**2 + alpha))
+    coef = Vt.T @ (factor[:, None] * (U.T @ (y - centre)))
+    return coef, (X - mean).astype(float) @ coef + centre
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "mean 1e4",
+        "duplicated",
+        "n < d",
+        "collinear",
+        "badly scaled",
+        "constant",
+        "float32",
+        "graded, n < d",
+    ],
+)
+@pytest.mark.parametrize("alpha", [0.0, 1e-8, 1e-3, 1.0, 1e3, 1e8])
+@pytest.mark.filterwarnings("ignore:The design has rank:scipy.linalg.LinAlgWarning")
+def test_hard_designs_keep_six_digits_of_a_singular_value_decomposition(kind, alpha):
+    rng = np.random.default_rng(8)
+    X = hard_design(kind, rng)
+    signal = (X - X.mean(0, dtype=float)) / np.maximum(X.std(0, dtype=float), 1e-12)
+    y = signal @ rng.normal(size=(X.shape[1], 2)) + rng.normal(size=(len(X), 2))
+    coef, predicted = by_svd(X, y, alpha)
+    ways = [
+        {},
+        {"solver": "primal"},
+        {"solver": "dual"},
+        {"solver": "svd"},
+        {"precision": "mixed"},
+        {"blocks": [slice(0, 9), slice(9, None)]},
+    ]
+    found = {str(way): solve_ridge(X, y, alpha, **way) for way in ways[: 6 if alpha else 5]}
+    found["search"] = RidgeCV((alpha,)).fit(X, y)
+    for way, solution in found.items():
+        if way == "search":
+            got, intercept = solution.coef_.T, solution.intercept_
+        else:
+            got, intercept = solution.coef.T, solution.intercept
+            assert solution.residual < 1e-8, way
+        close = np.linalg.norm(got - coef) < 1e-6 * np.linalg.norm(coef)
+        assert close, (way, np.linalg.norm(got - coef) / np.linalg.norm(coef))
+        error = np.abs(X.astype(float) @ got + intercept - predicted).max()
+        assert error < 1e-6 * np.abs(predicted).max(), way
+
+
+def test_mixed_precision_falls_back_where_float32_cannot_serve():
+    X, y, _ = cohort(60, 20)
+    X[:, 1] = X[:, 0] + 1e-4 * X[:, 1]
+    for scale in (1.0, 1e25):
+        expected = naive_ridge(X * scale, y, 1e-4 * scale**2)[0]
+        found = solve_ridge(X * scale, y, 1e-4 * scale**2, precision="mixed").coef
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_the_backward_error_tells_of_wrong_coefficients():
+    X, y, _ = cohort(60, 8, targets=3)
+    for alpha in (0.0, 0.3, 1e3):
+        assert solve_ridge(X, y, alpha).residual < 1e-14
+    problem = RidgeProblem(X, y, None, True, Space("cpu"))
+    coef = problem.solve(0.3).coef
+    assert 1e-6 < problem.backward_error(coef * (1 + 1e-4), 0.3) < 1e-3
+    assert problem.backward_error(coef, 0.3 + 1e-2) > 1e-6
+    assert solve_ridge(X, 0 * y, 1.0).residual == 0
+    assert solve_ridge(0 * X, y, 1.0).residual == 0
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_solve_ridge_with_an_alpha_for_each_target(xp_any, shape):
+    X, y, _ = cohort(*shape, targets=4)
+    alphas = np.array([0.1, 5.0, 0.1, 300.0])
+    weight = weights("zeros", len(X))
+    found = solve_ridge(*map(xp_any.asarray, (X, y)), alphas, sample_weight=xp_any.asarray(weight))
+    for t, alpha in enumerate(alphas):
+        coef, intercept = naive_ridge(X, y[:, t], alpha, weight=weight)
+        np.testing.assert_allclose(xp_any.asnumpy(found.coef)[t], coef, rtol=1e-8, atol=1e-10)
+        assert float(found.intercept[t]) == pytest.approx(intercept, rel=1e-9)
+    with_zero = solve_ridge(X, y, [0.0, 1.0, 0.0, 1.0], sample_weight=weight)
+    expected = naive_ridge(X, y[:, 2], 0.0, weight=weight)[0]
+    np.testing.assert_allclose(with_zero.coef[2], expected, atol=1e-9)
+    assert with_zero.solver == "svd"
+    with pytest.raises(ValueError, match="one for each of the 4 targets, got 3"):
+        solve_ridge(X, y, [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"`alpha\[1\]` must be a finite number of at least 0"):
+        solve_ridge(X, y, [1.0, -2.0, 3.0, 1.0])
+    with pytest.raises(TypeError, match="needs `blocks`"):
+        solve_ridge(X, y, {"a": 1.0})

@@ -5,20 +5,31 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.metrics.pairwise import linear_kernel, polynomial_kernel, rbf_kernel
+from sklearn.metrics.pairwise import (
+    laplacian_kernel,
+    linear_kernel,
+    polynomial_kernel,
+    rbf_kernel,
+)
 from sklearn.model_selection import GroupKFold
 from sklearn.svm import SVC
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmm import LSSVC, LSSVCCV
+from fastmm._space import Space
 from fastmm.solve import design
 from fastmm.solve.bordered import BorderedSystem, solve_lssvm
-from fastmm.solve.grouped import make_folds
+from fastmm.solve.bordered_inverse import inverse_factor, solve_blocks, solve_definite
+from fastmm.solve.fold_order import order_by_fold, runs
+from fastmm.solve.grouped import make_folds, training_means
 
 CS = (0.05, 1.0, 30.0)
 KERNELS = {
     "linear": linear_kernel,
+    "poly": lambda X, Y: polynomial_kernel(X, Y, degree=3, gamma=0.2, coef0=1.0),
     "rbf": lambda X, Y: rbf_kernel(X, Y, gamma=0.2),
+    "laplacian": lambda X, Y: laplacian_kernel(X, Y, gamma=0.2),
     "callable": lambda X, Y: polynomial_kernel(X, Y, degree=2),
 }
 
@@ -92,7 +103,7 @@ def test_leaving_groups_out_equals_refits(xp_any, kernel, classes, weighting, wa
         model.fit(xp_any.asarray(X), y, there, groups)
         expected = naive_held_out(K, signs, groups, C, weight)
         found = xp_any.asnumpy(model.cv_decision_).reshape(signs.shape)
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
         dual, intercept = naive_machine(K, signs, C, weight)
         found = xp_any.asnumpy(model.dual_coef_).reshape(signs.shape)
         np.testing.assert_allclose(found, dual, rtol=1e-8, atol=1e-10)
@@ -113,7 +124,8 @@ def test_search_scores_are_those_of_refits(count):
     K = rbf_kernel(X, X, gamma=1 / (5 * X.var()))
     held_out = [naive_held_out(K, signs, groups, C)[:, 0] for C in Cs]
     model = LSSVCCV(Cs).fit(X, y, groups=groups)
-    expected = [roc_auc_score(y, decision) for decision in held_out]
+    lean = training_means(make_folds(60, groups), signs)[:, 0]
+    expected = [roc_auc_score(y, decision - lean) for decision in held_out]
     np.testing.assert_allclose(model.cv_scores_, expected, rtol=1e-12)
     best = int(np.argmax(expected))
     assert Cs[best] == model.C_
@@ -131,9 +143,10 @@ def test_scores_of_three_classes():
     X, y, groups = cohort(60, classes=3)
     weight = weights("zeros", 60)
     held_out = naive_held_out(linear_kernel(X, X), signs_of(y), groups, 1.0, weight)
+    ranked = held_out - training_means(make_folds(60, groups), signs_of(y), weight)
     areas = [
         roc_auc_score(y == name, column, sample_weight=weight)
-        for name, column in zip(np.unique(y), held_out.T, strict=True)
+        for name, column in zip(np.unique(y), ranked.T, strict=True)
     ]
     model = LSSVCCV((1.0,), kernel="linear").fit(X, y, weight, groups)
     assert model.best_score_ == pytest.approx(np.mean(areas), rel=1e-12)
@@ -175,6 +188,134 @@ def test_precomputed_equals_its_kernel():
     )
     assert model.X_fit_ is None
     assert model.__sklearn_tags__().input_tags.pairwise
+
+
+@pytest.mark.parametrize("kernel", ["poly", "rbf", "laplacian"])
+def test_a_search_over_widths_is_that_of_each_width(xp_any, kernel):
+    X, y, groups = cohort(60, classes=3)
+    gammas = (0.02, "scale", 0.5, "auto")
+    model = LSSVCCV(CS, kernel=kernel, gamma=gammas, cv=5)
+    model.fit(xp_any.asarray(X), y, groups=groups)
+    singles = [
+        LSSVCCV(CS, kernel=kernel, gamma=gamma, cv=5).fit(xp_any.asarray(X), y, groups=groups)
+        for gamma in gammas
+    ]
+    scores = np.stack([single.cv_scores_ for single in singles])
+    np.testing.assert_allclose(model.cv_scores_, scores, rtol=1e-12)
+    place = int(np.argmax(scores.max(axis=1)))
+    best = singles[place]
+    assert model.best_score_ == pytest.approx(scores.max(), rel=1e-12)
+    assert (model.gamma_, model.C_) == (best.gamma_, best.C_)
+    for name in ("cv_decision_", "dual_coef_", "intercept_"):
+        found, expected = (xp_any.asnumpy(getattr(m, name)) for m in (model, best))
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+    found, expected = (m.decision_function(xp_any.asarray(X[:7])) for m in (model, best))
+    np.testing.assert_allclose(xp_any.asnumpy(found), xp_any.asnumpy(expected), atol=1e-8)
+
+
+def test_scale_of_the_laplacian_kernel_does_not_change_with_the_unit():
+    X, y, groups = cohort()
+    model = LSSVCCV(CS, kernel="laplacian").fit(X, y, groups=groups)
+    other = LSSVCCV(CS, kernel="laplacian").fit(1e3 * X, y, groups=groups)
+    assert model.gamma_ == pytest.approx(1 / (5 * X.std()), rel=1e-12)
+    np.testing.assert_allclose(model.cv_decision_, other.cv_decision_, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "class_weight", ["balanced", {"benign": 0.25}, {"grade 1": 3, "benign": 2}]
+)
+@pytest.mark.parametrize("weighting", ["none", "positive"])
+def test_class_weights_are_weights_of_the_fit(xp_any, class_weight, weighting):
+    X, y, groups = cohort(60)
+    keep = (y == "benign") | (np.arange(60) % 3 == 0)
+    X, y, groups = X[keep], y[keep], groups[keep]
+    weight = weights(weighting, len(y))
+    given = None if weight is None else xp_any.asarray(weight)
+    fit = np.ones(len(y)) if weight is None else weight
+    if class_weight == "balanced":  # a row of weight 2 counts twice
+        per_class = {name: fit.sum() / (2 * fit[y == name].sum()) for name in np.unique(y)}
+        fit = fit * [per_class[name] for name in y]
+    else:
+        fit = fit * compute_sample_weight(class_weight, y)
+    if class_weight == "balanced" and weight is None:
+        np.testing.assert_allclose(fit, compute_sample_weight("balanced", y))
+    K, signs = rbf_kernel(X, gamma=0.3), signs_of(y)
+    for estimator in (LSSVC(2.0), LSSVCCV((2.0,))):
+        model = estimator.set_params(gamma=0.3, class_weight=class_weight)
+        model.fit(xp_any.asarray(X), y, given, groups)
+        dual, intercept = naive_machine(K, signs, 2.0, fit)
+        np.testing.assert_allclose(xp_any.asnumpy(model.dual_coef_), dual[:, 0], atol=1e-9)
+        np.testing.assert_allclose(xp_any.asnumpy(model.intercept_), intercept, atol=1e-9)
+        held_out = naive_held_out(K, signs, groups, 2.0, fit)[:, 0]
+        np.testing.assert_allclose(xp_any.asnumpy(model.cv_decision_), held_out, atol=1e-9)
+    lean = training_means(make_folds(len(y), groups), signs, fit)[:, 0]
+    area = roc_auc_score(y, held_out - lean, sample_weight=weight)
+    assert model.best_score_ == pytest.approx(area, rel=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+@pytest.mark.parametrize("cv", [None, 5])
+def test_pure_noise_scores_half_however_strongly_it_is_shrunk(share, cv):
+    rng = np.random.default_rng(int(100 * share))
+    found, pooled = [], []
+    for _ in range(200):
+        X, y = rng.normal(size=(100, 20)), rng.permutation(np.arange(100) < 100 * share)
+        model = LSSVCCV((1e-6,), cv=cv).fit(X, y)
+        found.append(model.best_score_)
+        pooled.append(roc_auc_score(y, model.cv_decision_))
+    assert abs(np.mean(found) - 0.5) < 0.02
+    assert np.mean(pooled) < 0.45  # what it would be without the correction
+
+
+def test_the_residual_is_reported():
+    X, y, groups = cohort(200)
+    for C, most in ((1e-3, 1e-15), (1.0, 1e-14), (1e6, 1e-8)):
+        for model in (LSSVC(C), LSSVCCV((C,)), LSSVC(C, class_weight="balanced")):
+            assert model.fit(X, y, groups=groups).residual_ < most
+    system = BorderedSystem(rbf_kernel(X), signs_of(y), None, Space("cpu"))
+    weighted = system.solve(0.1)
+    assert system.residual(weighted, 0.1) < 1e-14
+    dense = np.zeros((201, 201))
+    dense[0, 1:] = dense[1:, 0] = 1
+    dense[1:, 1:] = rbf_kernel(X) + 0.1 * np.eye(200)
+    expected = np.linalg.solve(dense, np.concatenate([[0], signs_of(y)[:, 0]]))
+    np.testing.assert_allclose(weighted[:, 0], expected[1:], rtol=1e-9, atol=1e-12)
+    worse = weighted + 1e-3 * np.abs(weighted).max() * np.eye(200)[:, :1]
+    assert system.residual(worse, 0.1) > 1e-4
+
+
+def test_folds_side_by_side():
+    folds = make_folds(9, groups=["b", "a", "b", "c", "a", "d", "d", "d", "e"])
+    order, sorted_folds = order_by_fold(folds)
+    assert sorted(order) == list(range(9))
+    np.testing.assert_array_equal(sorted_folds.codes, folds.codes[order])
+    assert runs(sorted_folds) == [(0, 2, 1), (2, 2, 2), (6, 1, 3)]
+    for batch, sorted_batch in zip(folds.batches, sorted_folds.batches, strict=True):
+        np.testing.assert_array_equal(order[sorted_batch], batch)
+
+
+@pytest.mark.parametrize("size", [1, 5, 64, 65, 150])
+def test_blocks_are_solved(size):
+    rng = np.random.default_rng(size)
+    root = rng.normal(size=(3, size, size + 5))
+    blocks, right = root @ root.swapaxes(1, 2), rng.normal(size=(3, size, 2))
+    expected = np.linalg.solve(blocks, right)
+    for found in (solve_definite(blocks, right, np), solve_blocks(blocks, right, Space("cpu"))):
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+    blocks[1] *= -1  # of an indefinite kernel
+    expected = np.linalg.solve(blocks, right)
+    found = solve_blocks(blocks, right, Space("cpu"))
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+
+
+def test_the_factor_of_an_inverse():
+    root = np.random.default_rng(0).normal(size=(40, 50))
+    matrix = root @ root.T
+    upper = inverse_factor(matrix.copy(), Space("cpu"))
+    np.testing.assert_array_equal(np.tril(upper, -1), 0)
+    np.testing.assert_allclose(upper @ upper.T, np.linalg.inv(matrix), rtol=1e-9, atol=1e-12)
+    assert inverse_factor(np.ones((3, 3)), Space("cpu")) is None
+    assert inverse_factor(-matrix, Space("cpu")) is None
 
 
 def test_gamma():
@@ -222,6 +363,7 @@ def test_a_class_without_weight_has_no_part_in_the_score():
     weight = (y != "grade 2").astype(float)
     K, part = linear_kernel(X, X), weight > 0
     held_out = naive_held_out(K, signs_of(y), groups, 1.0, weight)
+    held_out -= training_means(make_folds(60, groups), signs_of(y), weight)
     areas = [roc_auc_score(y[part] == np.unique(y)[i], held_out[part, i]) for i in range(2)]
     model = LSSVCCV((1.0,), kernel="linear").fit(X, y, weight, groups)
     assert model.best_score_ == pytest.approx(np.mean(areas), rel=1e-12)
@@ -326,6 +468,14 @@ def test_solve_lssvm_is_usable_alone(xp_any):
         (LSSVC(gamma="wide"), ValueError, "`gamma`"),
         (LSSVC(gamma=0.0), ValueError, "`gamma`"),
         (LSSVC(gamma=None), TypeError, "`gamma`"),
+        (LSSVCCV(gamma=()), ValueError, "`gamma` must hold at least one value"),
+        (LSSVCCV(gamma=(1.0, -1.0)), ValueError, "`gamma`"),
+        (LSSVC(kernel="poly", degree=0), ValueError, "`degree` must be a positive integer"),
+        (LSSVC(kernel="poly", coef0=np.nan), ValueError, "`coef0` must be a finite number"),
+        (LSSVC(class_weight="even"), ValueError, '`class_weight` must be None, "balanced" or'),
+        (LSSVC(class_weight={2: 1.0}), ValueError, "names 2, which is no class"),
+        (LSSVCCV(class_weight={1: -1.0}), ValueError, r"`class_weight\[1\]` must be"),
+        (LSSVC(class_weight={1: 0}), ValueError, "only one class, 0"),
         (LSSVCCV(scoring="f1"), ValueError, "`scoring`"),
         (LSSVC(kernel="precomputed"), ValueError, r"must have shape \(4, 4\), got \(4, 2\)"),
         (LSSVC(kernel=lambda X, Y: X), ValueError, r"must have shape \(4, 4\), got \(4, 2\)"),
@@ -357,6 +507,19 @@ def test_bad_arguments(arguments, message):
         LSSVC().fit([[0.0], [1.0], [3.0], [2.0]], **given)
 
 
+@pytest.mark.parametrize(
+    "y",
+    [
+        [0, "ill", 0, "ill"],
+        np.array([0, "ill", 0, "ill"], object),
+        np.array(["ill", 1.5, "ill", 0], object),
+    ],
+)
+def test_labels_of_several_types_are_refused(y):
+    with pytest.raises(TypeError, match="`y` must hold labels of one type, got a mix of"):
+        LSSVC().fit([[0.0], [1.0], [3.0], [2.0]], y)
+
+
 def test_predict_with_other_features(xp_any):
     X, y, _ = cohort(d=3)
     model = LSSVC().fit(xp_any.asarray(X), y)
@@ -364,6 +527,15 @@ def test_predict_with_other_features(xp_any):
         model.predict(xp_any.asarray(X[:, :2]))
 
 
-@parametrize_with_checks([LSSVC(), LSSVCCV(), LSSVC(kernel="linear"), LSSVC(kernel="precomputed")])
+@parametrize_with_checks(
+    [
+        LSSVC(),
+        LSSVCCV(),
+        LSSVC(kernel="linear"),
+        LSSVC(kernel="laplacian", class_weight="balanced"),
+        LSSVCCV(kernel="poly", gamma=(0.1, "scale")),
+        LSSVC(kernel="precomputed"),
+    ]
+)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)

@@ -193,8 +193,10 @@ SIGNATURES = {
         ]
         for real, key in (("float32", "int32"), ("float64", "int64"))
     },
-    "rbf.rbf.float32": [(False, lambda: arrays("float32", 2, 1, 1, 1))],
-    "rbf.rbf.float64": [(True, lambda: arrays("float64", 2, 1, 1, 1))],
+    "rbf.rbf.float32": [(False, lambda: arrays("float32", 2, 1, 2, 1))],
+    "rbf.rbf.float64": [(True, lambda: arrays("float64", 2, 1, 2, 1))],
+    "laplacian.laplacian.float32": [(False, lambda: arrays("float32", 2, 3, 1, 2))],
+    "laplacian.laplacian.float64": [(True, lambda: arrays("float64", 2, 3, 1, 2))],
 }
 CASES = [
     pytest.param(name, double, signature, id=f"{name}-{i}")

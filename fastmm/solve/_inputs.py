@@ -27,9 +27,18 @@ class Training(NamedTuple):
 
 
 def take_training(
-    estimator: Any, X: Any, y: Any, sample_weight: Any, *, labels: bool = False
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    *,
+    labels: bool = False,
+    reset: bool = True,
 ) -> Training:
-    """Check what came to ``fit`` and bring it to where X lives; sets n_features_in_."""
+    """Check what came to ``fit`` and bring it to where X lives; sets n_features_in_.
+
+    Without `reset`, X must have as many features as the estimator has seen.
+    """
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, "
@@ -40,7 +49,7 @@ def take_training(
     space, given, _ = enter(
         X=X if _speaks(X) else np.empty(0), y=None if labels else y, sample_weight=weight
     )
-    checked = _check_rows(estimator, X, given[0], space, reset=True)
+    checked = _check_rows(estimator, X, given[0], space, reset=reset)
     y = y if labels else _check_targets(given[1], space.xp)
     if y.shape[0] != checked.shape[0]:
         raise ValueError(
@@ -118,10 +127,20 @@ def _host_labels(y: Any) -> np.ndarray[Any, Any]:
 
     if not _speaks(y) and not hasattr(y, "__len__"):
         y = _as_array(y, "y")
+    _refuse_mixed(y)
     labels = column_or_1d(y if not _speaks(y) else host(y, "y"), warn=True)
     finite(labels, "y", np)
     check_classification_targets(labels)
     return labels  # type: ignore[no-any-return]
+
+
+def _refuse_mixed(y: Any) -> None:
+    # NumPy would turn the numbers of a list into texts, and cannot sort those of an array.
+    if isinstance(y, (list, tuple)) or str(getattr(y, "dtype", "")) == "object":
+        kinds = {type(label) for label in np.ravel(np.array(y, object))}
+        if len({issubclass(kind, str) for kind in kinds}) > 1:
+            names = ", ".join(sorted(kind.__name__ for kind in kinds))
+            raise TypeError(f"`y` must hold labels of one type, got a mix of {names}.")
 
 
 def _check_rows(estimator: Any, X: Any, native: Any, space: Space, *, reset: bool) -> Any:

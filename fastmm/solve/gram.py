@@ -2,54 +2,119 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmm._check import finite, number, one_of, real
-from fastmm.pairwise import linear_kernel, rbf_kernel
+from fastmm import kernel_matrices
+from fastmm._check import finite, integer, number, one_of, real
+from fastmm._space import Space, enter
 
-__all__ = ["centre", "new_gram", "training_gram", "width"]
+__all__ = [
+    "KERNELS",
+    "KernelFunction",
+    "centre",
+    "kernel_function",
+    "width",
+]
+
+KERNELS = ("linear", "poly", "rbf", "laplacian", "precomputed")
+_WITH_GAMMA = ("poly", "rbf", "laplacian")
 
 
-def width(gamma: Any, X: Any, weight: Any, xp: Any) -> Any:
-    """Return the inverse squared width of the RBF kernel that `gamma` asks for."""
+class KernelFunction(NamedTuple):
+    """A kernel with its parameters, as scikit-learn names them.
+
+    Parameters
+    ----------
+    kernel : {"linear", "poly", "rbf", "laplacian", "precomputed"} or callable
+        Inner products, (gamma <x, y> + coef0) ^ degree, exp(-gamma |x - y|^2),
+        exp(-gamma |x - y|_1), what is given, or what the callable makes of two matrices.
+    gamma : float or None
+        Used by "poly", "rbf" and "laplacian".
+    degree : int
+        Used by "poly".
+    coef0 : float
+        Used by "poly".
+    """
+
+    kernel: Any
+    gamma: float | None = None
+    degree: int = 3
+    coef0: float = 1.0
+
+    def training(self, X: Any, xp: Any) -> Any:
+        """Return the symmetric matrix (n, n) of the training rows, float64, as it is."""
+        if self.kernel in KERNELS and self.kernel != "precomputed":
+            return self._named(X, None)
+        K = _checked(X if self.kernel == "precomputed" else self.kernel(X, X), (len(X),) * 2, xp)
+        scale, skew = float(abs(K).max()), float(abs(K - K.T).max())
+        if skew > 1e-5 * scale:
+            raise ValueError(
+                "The kernel matrix of the training samples must be symmetric, got differences "
+                f"of up to {skew:g} between K and its transpose."
+            )
+        return K / 2 + K.T / 2
+
+    def between(self, X: Any, X_fit: Any, xp: Any) -> Any:
+        """Return the matrix (m, n) of new rows with the training rows, float64."""
+        if self.kernel == "precomputed":
+            return X.astype(np.float64)
+        if self.kernel in KERNELS:
+            return self._named(X, X_fit)
+        return _checked(self.kernel(X, X_fit), (X.shape[0], X_fit.shape[0]), xp)
+
+    def diagonal(self, X: Any, xp: Any) -> Any:
+        """Return k(x, x) of each row (n,), float64; a callable is asked row by row."""
+        if self.kernel in ("rbf", "laplacian"):
+            return xp.ones(X.shape[0])
+        if self.kernel == "precomputed":
+            return X.diagonal().astype(np.float64)
+        if callable(self.kernel):
+            rows = [self.between(X[i : i + 1], X[i : i + 1], xp)[0] for i in range(X.shape[0])]
+            return xp.concatenate(rows)
+        inner = xp.einsum("ij,ij->i", X.astype(np.float64), X.astype(np.float64))
+        if self.kernel == "linear":
+            return inner
+        return (self.gamma * inner + self.coef0) ** self.degree
+
+    def _named(self, X: Any, Y: Any) -> Any:
+        # float64, since the solution magnifies errors of the kernel by up to n C.
+        space, X, Y = _wide(X, Y)
+        if self.kernel == "linear":
+            return kernel_matrices.linear(X, Y)
+        gamma: float = self.gamma  # type: ignore[assignment]
+        if self.kernel == "poly":
+            return kernel_matrices.polynomial(X, Y, gamma, self.degree, self.coef0, space)
+        of = kernel_matrices.rbf if self.kernel == "rbf" else kernel_matrices.laplacian
+        return of(X, Y, gamma, space)
+
+
+def kernel_function(
+    kernel: Any, gamma: Any, degree: Any, coef0: Any, X: Any, weight: Any, xp: Any
+) -> KernelFunction:
+    """Check the parameters of a kernel machine, and take `gamma` from the training rows."""
+    if not callable(kernel):
+        one_of(kernel, "kernel", KERNELS)
+    found = width(gamma, X, weight, xp, kernel) if kernel in _WITH_GAMMA else None
+    if kernel != "poly":
+        return KernelFunction(kernel, found)
+    return KernelFunction(kernel, found, integer(degree, "degree"), number(coef0, "coef0"))
+
+
+def width(gamma: Any, X: Any, weight: Any, xp: Any, kernel: Any = "rbf") -> float:
+    """Return the width that `gamma` asks for: a number, "auto" or "scale".
+
+    "auto" is 1 / d. "scale" is 1 / (d var), and 1 / (d std) for the Laplacian kernel.
+    """
     if not isinstance(gamma, str):
         return number(gamma, "gamma", above=0)
     if one_of(gamma, "gamma", ("scale", "auto")) == "auto":
-        return 1.0 / X.shape[1]
+        return 1.0 / int(X.shape[1])
     # Weighted, so that a weight of 2 is a row that came twice.
     per_row = (X - xp.average(_row_means(X), weights=weight)) ** 2
     variance = float(xp.average(_row_means(per_row), weights=weight))
-    return 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
-
-
-def training_gram(kernel: Any, X: Any, gamma: float | None, xp: Any) -> Any:
-    """Return the symmetric kernel matrix of the training rows.
-
-    The linear kernel is that of centred rows, which only the intercept tells.
-    """
-    if kernel == "linear":
-        return linear_kernel(X - centre(X))
-    if kernel == "rbf":
-        return _rbf(X, None, gamma)
-    K = _checked(X if kernel == "precomputed" else kernel(X, X), (X.shape[0],) * 2, xp)
-    scale, skew = float(abs(K).max()), float(abs(K - K.T).max())
-    if skew > 1e-5 * scale:
-        raise ValueError(
-            "The kernel matrix of the training samples must be symmetric, got differences "
-            f"of up to {skew:g} between K and its transpose."
-        )
-    return K / 2 + K.T / 2
-
-
-def new_gram(kernel: Any, X: Any, X_fit: Any, gamma: float | None, xp: Any) -> Any:
-    """Return the kernel of new rows with the training rows, float64; not for "linear"."""
-    if kernel == "rbf":
-        return _rbf(X, X_fit, gamma)
-    if kernel == "precomputed":
-        return X.astype(np.float64)
-    return _checked(kernel(X, X_fit), (X.shape[0], X_fit.shape[0]), xp)
+    return kernel_matrices.scaled(int(X.shape[1]), variance, kernel)
 
 
 def centre(X: Any) -> Any:
@@ -61,10 +126,11 @@ def _row_means(X: Any) -> Any:
     return X.mean(axis=1, dtype=np.float64)
 
 
-def _rbf(X: Any, Y: Any, gamma: Any) -> Any:
-    # float64, since the solution magnifies errors of the kernel by up to n C.
-    Y = None if Y is None else Y.astype(np.float64)
-    return rbf_kernel(X.astype(np.float64), Y, gamma=gamma)
+def _wide(X: Any, Y: Any) -> tuple[Space, Any, Any]:
+    space, (X, Y), _ = enter(X=X, Y=Y)
+    xp = space.xp
+    X = xp.ascontiguousarray(X, np.float64)
+    return space, X, None if Y is None else xp.ascontiguousarray(Y, np.float64)
 
 
 def _checked(K: Any, shape: tuple[int, int], xp: Any) -> Any:

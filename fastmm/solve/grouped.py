@@ -10,8 +10,9 @@ import numpy as np
 
 from fastmm._check import integer
 from fastmm.solve._inputs import host
+from fastmm.solve.group_names import encode_groups
 
-__all__ = ["Folds", "encode_groups", "fold_shares", "make_folds"]
+__all__ = ["Folds", "encode_groups", "fold_shares", "make_folds", "training_means"]
 
 
 class Folds(NamedTuple):
@@ -130,66 +131,40 @@ def fold_shares(folds: Folds, weight: np.ndarray[Any, Any] | None = None) -> np.
     return mean
 
 
-def encode_groups(groups: Any, n: int) -> np.ndarray[Any, Any]:
-    """Return the number of the group of each row, in order of appearance.
+def training_means(
+    folds: Folds, y: np.ndarray[Any, Any], weight: np.ndarray[Any, Any] | None = None
+) -> np.ndarray[Any, Any]:
+    """Compute, for each row, the mean of the targets its fold's model was trained on.
+
+    A model without any signal predicts it, and it leans against the fold left out: ranked
+    together, predictions of pure noise seem worse than chance. Less this mean, they do not.
 
     Parameters
     ----------
-    groups : array of shape (n,)
-        Group of each row, of any dtype.
-    n : int
-        Number of rows.
+    folds : Folds
+        The partition.
+    y : array of shape (n, targets), on the host
+        Targets.
+    weight : array of shape (n,), optional, on the host
+        Weight of each row; at least 2 folds have some.
 
     Returns
     -------
-    array of shape (n,), intp, on the host
-        Number of the group of each row, from 0.
-
-    Raises
-    ------
-    ValueError
-        If `groups` has another length, or a name is empty or missing.
+    array of shape (n, targets), float64
+        Mean over the rows of the other folds.
 
     Examples
     --------
-    >>> encode_groups(["b", "a", "b"], 3)
-    array([0, 1, 0])
+    >>> training_means(make_folds(3), np.array([[1.0], [2.0], [6.0]])).ravel()
+    array([4. , 3.5, 1.5])
     """
-    names = host(groups, "groups")
-    if names.shape != (n,):
-        raise ValueError(
-            f"`groups` must name the group of each of the {n} samples, got shape {names.shape}."
-        )
-    missing = _missing(names)
-    if missing.any():
-        raise ValueError(
-            f"`groups` must name a group for each sample, got {int(missing.sum())} empty or "
-            f"missing of {n}, the first at index {int(missing.argmax())}."
-        )
-    if names.dtype == object:
-        # By equality, since objects of mixed types cannot be sorted.
-        seen: dict[Any, int] = {}
-        return np.array([seen.setdefault(name, len(seen)) for name in names.tolist()], np.intp)
-    _, first, codes = np.unique(names, return_index=True, return_inverse=True)
-    rank = np.empty_like(first)
-    rank[np.argsort(first)] = np.arange(first.size)
-    ordered: np.ndarray[Any, Any] = rank[codes]
-    return ordered
-
-
-def _missing(names: np.ndarray[Any, Any]) -> Any:
-    if names.dtype.kind in "fcmM":
-        return np.isnan(names) if names.dtype.kind in "fc" else np.isnat(names)
-    if names.dtype.kind in "OUST":
-        return np.array([_is_missing(name) for name in names.tolist()], bool)
-    return np.zeros(names.shape, bool)
-
-
-def _is_missing(name: Any) -> bool:
-    if name is None or (isinstance(name, (str, bytes)) and not name.strip()):
-        return True
-    unequal = name != name  # NaN and NaT; pandas' NA answers with NA
-    return unequal is not False and not (isinstance(unequal, np.bool_) and not unequal)
+    weight = np.ones(folds.codes.size) if weight is None else weight
+    weights = np.bincount(folds.codes, weights=weight, minlength=folds.n_folds)
+    sums = np.zeros((folds.n_folds, y.shape[1]))
+    np.add.at(sums, folds.codes, weight[:, None] * y)
+    means = (sums.sum(0) - sums) / (weights.sum() - weights)[:, None]
+    per_row: np.ndarray[Any, Any] = means[folds.codes]
+    return per_row
 
 
 def _balance(codes: np.ndarray[Any, Any], count: int, k: int) -> np.ndarray[Any, Any]:

@@ -1,12 +1,76 @@
 r"""What a fit without one fold would predict for it, in closed form.
 
-A linear smoother with a quadratic penalty, and the bordered LS-SVM system likewise, has
-a symmetric matrix C (I - H, or the data block of the inverse) such that the residuals of
-the rows of group g, had g been left out of the fit, are
+**The formula.** Let C be symmetric with :math:`C y = y - \hat y`, the residuals of a fit to
+all n rows; write g for the rows of one fold. The residuals of those rows, had g been left
+out of the fit, are
 
-.. math:: e_g = (C_{gg})^{-1} (C y)_g .
+.. math:: e_g = y_g - \hat y_g^{(-g)} = (C_{gg})^{-1} (C y)_g .
 
-One fit thus serves every fold. Any common factor of C cancels.
+One fit serves every fold, and any common factor of C cancels.
+
+**Why.** Ridge regression minimises :math:`|y - X\beta|^2 + \alpha |\beta|^2`. Replace the
+targets of fold g by what the fit without g predicts for them,
+:math:`\tilde y = y - E_g e_g` (:math:`E_g` puts a vector on the rows g). That fit still
+minimises the sum: it did so without the rows g, and on them its error is now 0. So the fit
+to :math:`\tilde y` of all rows *is* the fit without g, and its residuals on g are 0:
+
+.. math:: 0 = (C \tilde y)_g = (C y)_g - C_{gg}\, e_g .
+
+Nothing was used but that predictions are linear in y and minimise a sum of squared errors
+and a penalty. The same holds therefore
+
+- for kernel ridge regression, where C is :math:`\alpha (K + \alpha I)^{-1}`;
+- for a free intercept, which is one more coefficient, without penalty. With centred columns
+  :math:`I - C = H + 1 1^\top / n`, :math:`H = X (X^\top X + \alpha I)^{-1} X^\top`, and the
+  intercept and the means are those of the other folds, exactly;
+- for weights: with rows multiplied by :math:`s = \sqrt w` and columns centred by their
+  weighted mean, :math:`I - C = H + s s^\top / \sum w`, and e is the residual times s. Rows
+  of weight 0 have no part in C: `held_out_predictions` gives them
+  :math:`L (s y - E_g e_g)`, with L the smoother from s y to their predictions;
+- for the bordered system of the LS-SVM, where C is the data block of its inverse (the
+  coefficients a are residuals times the constant C), and for any number of targets;
+- for penalties of one's own for each block of columns, which is ridge on scaled columns.
+
+It does not hold for what is computed from all rows beforehand, such as scaling columns by
+their standard deviations or the width of a kernel: that stays as it is in every fold.
+
+**What it costs.** In the basis of one eigendecomposition, of r = min(n, d) rows, every
+penalty is diagonal: with :math:`X^\top X = V \Lambda V^\top`, B = X V and
+:math:`D = (\Lambda + \alpha)^{-1}`
+
+.. math:: C = I - B D B^\top - s s^\top / \textstyle\sum w ,
+
+and with :math:`X X^\top = B \Lambda B^\top`, the direction s taken out,
+:math:`C = \alpha B D B^\top`, whose factor alpha is dropped: nothing cancels however small
+alpha is. In flops, with t targets, A penalties and folds of m rows,
+
+===================================  =====================
+Gram matrix and eigendecomposition   n d r + 9 r^3
+B = X V, where d <= n                2 n r^2
+:math:`B^\top y`, once               2 n r t
+C y, for each penalty                2 n r t
+:math:`C_{gg}`, for each penalty      n r m
+solving, for each penalty            n m^2 / 1.5 + 2 n m t
+===================================  =====================
+
+against A n / m fits of n d r flops by refitting. At n = 1,000, d = 800, folds of 20 rows
+and 20 penalties that is 7 against 700 Gflop. Small folds of many penalties form the products
+of pairs of rows of B once, and all :math:`C_{gg}` by one matrix product.
+
+**Where it ends.** :math:`C_{gg}` is singular if and only if the fit without g is not
+unique, which needs alpha = 0; near that, digits are lost as its smallest eigenvalue
+nears 0. Callers look for folds whose eigenvalues fall below 1e-7 and refit those.
+
+References
+----------
+.. [1] Allen, D. M. (1974). The relationship between variable selection and data
+   augmentation and a method for prediction. Technometrics, 16(1), 125-127.
+   https://doi.org/10.1080/00401706.1974.10489157
+.. [2] Cook, R. D., & Weisberg, S. (1982). Residuals and Influence in Regression.
+   Chapman and Hall.
+.. [3] Cawley, G. C., & Talbot, N. L. C. (2004). Fast exact leave-one-out cross-validation
+   of sparse least-squares support vector machines. Neural Networks, 17(10), 1467-1475.
+   https://doi.org/10.1016/j.neunet.2004.07.002
 """
 
 from __future__ import annotations

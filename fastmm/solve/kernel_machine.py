@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from fastmm._check import dtype_of_result, one_of
+from fastmm._check import dtype_of_result
 from fastmm.solve._inputs import Training, take_new
-from fastmm.solve.bordered import BorderedSystem
+from fastmm.solve.class_weights import class_weights
 from fastmm.solve.design import pieces
-from fastmm.solve.gram import centre, new_gram, training_gram, width
+from fastmm.solve.gram import KernelFunction, centre, kernel_function
 
 __all__ = ["KernelMachine", "flat"]
 
-_KERNELS = ("linear", "rbf", "precomputed")
-
 
 class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A machine with `kernel`, `gamma` and, once fitted, `dual_coef_` and `intercept_`."""
+    """A machine with the parameters of a kernel and `class_weight`.
+
+    Once fitted, it has `gamma_`, `X_fit_`, `dual_coef_` and `intercept_`.
+    """
 
     def decision_function(self, X: Any) -> Any:
         r"""Compute the signed scores of new rows.
@@ -78,33 +79,50 @@ class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.pairwise = self.kernel == "precomputed"
         return tags
 
-    def _encode(self, data: Training) -> np.ndarray[Any, Any]:
-        """Return the number of the class of each row; two classes must have weight."""
+    def _encode(self, data: Training) -> tuple[np.ndarray[Any, Any], Any]:
+        """Return the number of the class of each row, and the weight of each row in the fit.
+
+        Two classes must have weight.
+        """
         self.classes_, codes = np.unique(data.y, return_inverse=True)
         weight = data.host_weight()
+        by_class = class_weights(self.class_weight, self.classes_, codes, weight)
+        if by_class is not None:
+            weight = by_class if weight is None else weight * by_class
         present = np.unique(codes if weight is None else codes[weight > 0])
         if present.size < 2:
-            raise ValueError(
-                "`y` must hold at least 2 classes, got only one class, "
-                f"{self.classes_[present[0]]!s}."
-            )
-        return codes
+            only = f"only one class, {self.classes_[present[0]]!s}" if present.size else "none"
+            raise ValueError(f"`y` must hold at least 2 classes, got {only}.")
+        return codes, weight
 
-    def _system(self, data: Training, codes: np.ndarray[Any, Any]) -> BorderedSystem:
-        """Compute the kernel and set up the system, one target for each decision."""
-        space, X = data.space, data.X
-        if not callable(self.kernel):
-            one_of(self.kernel, "kernel", _KERNELS)
-        rbf = self.kernel == "rbf"
-        self.gamma_ = width(self.gamma, X, data.weight, space.xp) if rbf else None
+    def _signs(self, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return 1 and -1 for each row and decision, (n, decisions)."""
+        signs: np.ndarray[Any, Any] = np.where(self._positive(codes), 1.0, -1.0).T
+        return signs
+
+    def _function(self, gamma: Any, data: Training) -> KernelFunction:
+        """Return the kernel, its parameters checked."""
+        xp = data.space.xp
+        return kernel_function(self.kernel, gamma, self.degree, self.coef0, data.X, data.weight, xp)
+
+    def _rows(self, data: Training, order: np.ndarray[Any, Any] | None) -> Any:
+        """Return the training rows that the kernel is to see, in that order.
+
+        Those of the linear kernel are centred, which only the intercept tells.
+        """
+        X = data.X
+        if self.kernel == "linear":
+            X = X - centre(X)
+        if order is None:
+            return X
+        at = data.space.asarray(order)
+        return X[at][:, at] if self.kernel == "precomputed" else X[at]
+
+    def _keep(self, function: KernelFunction, dual: Any, intercept: Any, X: Any) -> None:
+        """Keep the coefficients (n, decisions), in the order of the training rows."""
+        self.gamma_ = function.gamma
         self.X_fit_: Any = None if self.kernel == "precomputed" else X.copy()
-        signs = space.asarray(np.where(self._positive(codes), 1.0, -1.0).T)
-        gram = training_gram(self.kernel, X, self.gamma_, space.xp)
-        return BorderedSystem(gram, signs, data.weight, space)
-
-    def _keep(self, system: BorderedSystem, weighted: Any, X: Any) -> None:
-        dual, self.intercept_ = system.original(weighted)
-        self.dual_coef_ = flat(dual)
+        self.dual_coef_, self.intercept_ = flat(dual), intercept
         if self.kernel == "linear":
             self.intercept_ = self.intercept_ - centre(X) @ self._normal()
 
@@ -114,8 +132,9 @@ class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             normal = self._normal()
             parts = [X[rows].astype(np.float64) @ normal for rows in pieces(*X.shape)]
         else:
+            function = KernelFunction(self.kernel, self.gamma_, self.degree, self.coef0)
             parts = [
-                new_gram(self.kernel, X[rows], self.X_fit_, self.gamma_, xp) @ self.dual_coef_
+                function.between(X[rows], self.X_fit_, xp) @ self.dual_coef_
                 for rows in pieces(X.shape[0], self.dual_coef_.shape[0])
             ]
         scores = xp.concatenate(parts)

@@ -1,93 +1,50 @@
-"""Ridge regression estimators: one fit, or an exact grouped search of the penalty."""
+"""Ridge regression for given penalties: from all rows at once, or from rows as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
 
-from fastmm._check import dtype_of_result, number, one_of
-from fastmm.solve._inputs import Training, grid, rank_warning, take_new, take_training
-from fastmm.solve.design import pieces
-from fastmm.solve.grouped import make_folds
-from fastmm.solve.ridge import SCORINGS, RidgeProblem, solve_ridge
-from fastmm.solve.scoring import best_of
-from fastmm.solve.spectral import factorise
+from fastmm._check import one_of
+from fastmm.solve._inputs import Training, rank_warning, take_training
+from fastmm.solve.iterative import iterative_pays, solve_ridge_iteratively
+from fastmm.solve.ridge import solve_ridge
+from fastmm.solve.ridge_grid import RidgeGrid
+from fastmm.solve.ridge_stream import SOLVERS, RidgeStream
 
-__all__ = ["Ridge", "RidgeCV"]
+__all__ = ["Ridge"]
 
-
-class _RidgeBase(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    def predict(self, X: Any) -> Any:
-        r"""Predict the targets of new rows.
-
-        .. math:: \hat y = X \beta + b
-
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            Rows of features, on the device the model was fitted on.
-
-        Returns
-        -------
-        array of shape (n,) or (n, targets)
-            Predictions, float32 for float32 `X`; they leave as what `X` came as.
-
-        Raises
-        ------
-        ValueError
-            If `X` has another number of features or is not finite.
-        TypeError
-            If `X` lives on another device.
-        """
-        space, X, leave = take_new(self, X, coef_=getattr(self, "coef_", None))
-        # Products in float64: at a mean of 1e4, float32 sums lose what the fit found.
-        parts = [
-            X[rows].astype(np.float64, order="C") @ self.coef_.T + self.intercept_
-            for rows in pieces(*X.shape)
-        ]
-        return leave(space.xp.concatenate(parts).astype(dtype_of_result(X.dtype)))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
-    def _search(
-        self, data: Training, groups: Any, cv: Any, alphas: Sequence[float], scoring: str
-    ) -> tuple[int, np.ndarray[Any, Any]]:
-        """Fit the best alpha of those given; return its place and the scores."""
-        labels = data.space.to_host(data.y)
-        folds = make_folds(data.X.shape[0], groups, cv, labels, data.host_weight())
-        problem = RidgeProblem(data.X, data.y, data.weight, self.fit_intercept, data.space)
-        spectrum = factorise(problem.design, min(alphas))
-        held_out = problem.held_out(spectrum, folds, alphas)
-        scores = problem.scores(held_out, folds, scoring)
-        best = best_of(scores)
-        self.coef_, self.intercept_ = problem.original(
-            spectrum.coefficients(problem.y, alphas[best])
-        )
-        self.solver_ = spectrum.kind
-        self.cv_predictions_ = held_out[best, :, 0] if problem.flat else held_out[best]
-        if min(alphas) == 0 and spectrum.rank() < problem.design.shape[1]:
-            rank_warning(spectrum.rank(), problem.design.shape[1], stacklevel=4)
-        return best, scores
+_FITTED = ("statistics_", "cv_predictions_")
 
 
-class Ridge(_RidgeBase):
+class Ridge(RidgeStream):
     r"""Ridge regression with exact leave-one-group-out predictions.
 
     .. math:: \min_{\beta, b} \sum_i w_i (y_i - x_i^\top \beta - b)^2 + \alpha \|\beta\|^2
 
     Parameters
     ----------
-    alpha : float, default 1.0
-        Penalty, not negative. 0 gives the minimum-norm least-squares solution, with a
-        warning where the design has not full column rank.
+    alpha : float, array of shape (targets,), or one float for each block, default 1.0
+        Penalty, not negative; an array has one for each target. 0 gives the minimum-norm
+        least-squares solution, with a warning where the design has not full column rank.
+        With `blocks`, a dict or a list of positive penalties, or one for all.
     fit_intercept : bool, default True
         Whether to fit an intercept, which is not penalised.
+    blocks : dict of name to columns, or list of columns, optional
+        Columns of each block (modality), as slices or arrays of indices, such as the
+        slices of :class:`fastmm.StackedFeatures`; each column in one block. The penalty is
+        then :math:`\sum_b \alpha_b \|\beta_b\|^2`.
+    solver : {"auto", "primal", "dual", "svd", "iterative"}, default "auto"
+        What to factorise: X'X, XX' or X; or nothing. "auto" takes the smaller of the Gram
+        matrices, and "iterative" where that would take more than half of the memory or 4
+        times as long: at about 20,000 rows and features.
+    precision : {"float64", "mixed"}, default "float64"
+        "mixed" factorises in float32 and refines to the accuracy of float64.
+    tol : float, default 1e-10
+        Relative error of the fitted values at which "iterative" stops.
+    max_iter : int, default 1000
+        Iterations of "iterative" at most.
 
     Attributes
     ----------
@@ -95,9 +52,16 @@ class Ridge(_RidgeBase):
         Coefficients, where the training data live.
     intercept_ : float or array of shape (targets,)
         Intercept; 0.0 if `fit_intercept` is False.
-    solver_ : {"primal", "dual", "svd"}
+    solver_ : {"primal", "dual", "svd", "iterative"}
         What was factorised: X'X (d <= n), XX' (d > n), or X itself where the Gram matrix
-        would lose more than 7 digits, and for `alpha` 0.
+        would lose more than 7 digits, and for `alpha` 0. After `partial_fit`, "primal".
+    residual_ : float
+        Backward error: by how much, relatively, the data would have to change for `coef_`
+        to be exact. After `partial_fit`, that of the normal equations.
+    n_iter_ : int
+        Iterations taken; 1 where something was factorised.
+    statistics_ : dict
+        Sums over the rows seen so far; only after `partial_fit`.
     cv_predictions_ : array of shape (n,) or (n, targets), float64
         Out-of-fold predictions in the row order of X; only if `groups` were given.
     n_features_in_ : int
@@ -108,17 +72,50 @@ class Ridge(_RidgeBase):
     Solved in float64 whatever the dtype of the data; the data are centred before any
     product, so that a large mean costs no digits.
 
+    Data larger than memory, or on several machines, are given to `partial_fit` piece by
+    piece; machines that saw different rows are put together by `merge`. Order and pieces
+    do not matter, but by rounding. The sums take d^2 values, go into model files with the
+    model (so that it can learn on), and tell of patients only sums over the rows; `fit`
+    keeps none.
+
+    References
+    ----------
+    .. [1] Hoerl, A. E., & Kennard, R. W. (1970). Ridge regression: biased estimation for
+       nonorthogonal problems. Technometrics, 12(1), 55-67.
+       https://doi.org/10.1080/00401706.1970.10488634
+    .. [2] Chan, T. F., Golub, G. H., & LeVeque, R. J. (1983). Algorithms for computing
+       the sample variance: analysis and recommendations. The American Statistician,
+       37(3), 242-247. https://doi.org/10.1080/00031305.1983.10483115
+
     Examples
     --------
     >>> from fastmm import Ridge
-    >>> model = Ridge(alpha=0.5).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
-    >>> model.coef_
+    >>> Ridge(alpha=0.5).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).coef_
+    array([0.8])
+    >>> one = Ridge(alpha=0.5).partial_fit([[0.0], [1.0]], [0.0, 1.0])
+    >>> two = Ridge(alpha=0.5).partial_fit([[2.0]], [2.0])
+    >>> one.merge(two).coef_
     array([0.8])
     """
 
-    def __init__(self, alpha: float = 1.0, *, fit_intercept: bool = True) -> None:
+    def __init__(
+        self,
+        alpha: Any = 1.0,
+        *,
+        fit_intercept: bool = True,
+        blocks: Any = None,
+        solver: str = "auto",
+        precision: str = "float64",
+        tol: float = 1e-10,
+        max_iter: int = 1000,
+    ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
+        self.blocks = blocks
+        self.solver = solver
+        self.precision = precision
+        self.tol = tol
+        self.max_iter = max_iter
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Ridge:
         """Fit the coefficients.
@@ -132,7 +129,8 @@ class Ridge(_RidgeBase):
         sample_weight : array of shape (n,), optional
             Weights, not negative. Default: 1.
         groups : array of shape (n,), optional
-            Group (patient) of each row. If given, `cv_predictions_` is set.
+            Group (patient) of each row. If given, `cv_predictions_` is set, from an
+            eigendecomposition whatever `solver` is; "iterative" is refused.
 
         Returns
         -------
@@ -142,130 +140,69 @@ class Ridge(_RidgeBase):
         Raises
         ------
         ValueError
-            If a value is not finite, shapes do not fit or `alpha` is negative.
+            If a value is not finite, shapes do not fit or a parameter is out of its range.
         TypeError
             If the arrays live on different devices.
         """
-        alpha = number(self.alpha, "alpha", minimum=0)
+        solver = one_of(self.solver, "solver", SOLVERS)
+        one_of(self.precision, "precision", ("float64", "mixed"))
+        if groups is not None and solver == "iterative":
+            raise ValueError(
+                '`groups` need a factorisation to be left out, which solver="iterative" does '
+                'not make; use solver="auto" or give no groups.'
+            )
         data = take_training(self, X, y, sample_weight)
+        for name in _FITTED:
+            if hasattr(self, name):
+                delattr(self, name)
+        self.n_iter_ = 1
+        n, d = data.X.shape
+        targets = 1 if data.y.ndim == 1 else data.y.shape[1]
         if groups is not None:
-            self._search(data, groups, None, [alpha], SCORINGS[0])
-            return self
-        self.coef_, self.intercept_, self.solver_, rank = solve_ridge(
-            data.X, data.y, alpha, fit_intercept=self.fit_intercept, sample_weight=data.weight
+            self._leave_out(data, groups, self.alpha, self.blocks)
+        elif solver == "iterative" or (
+            solver == "auto" and iterative_pays(n, d, targets, data.space)
+        ):
+            self._iterate(data, targets)
+        else:
+            self._factorise(data, solver)
+        return self
+
+    def _factorise(self, data: Training, solver: str) -> None:
+        found = solve_ridge(
+            data.X,
+            data.y,
+            self.alpha,
+            fit_intercept=self.fit_intercept,
+            sample_weight=data.weight,
+            blocks=self.blocks,
+            solver=solver,
+            precision=self.precision,
         )
-        if alpha == 0 and rank < data.X.shape[1]:
-            rank_warning(rank, data.X.shape[1])
-        return self
+        self.coef_, self.intercept_ = found.coef, found.intercept
+        self.solver_, self.residual_ = found.solver, found.residual
+        if found.rank < data.X.shape[1]:
+            rank_warning(found.rank, data.X.shape[1], stacklevel=4)
 
+    def _iterate(self, data: Training, targets: int) -> None:
+        alpha, scale = self._penalties(data.X.shape[1], targets)
+        found = solve_ridge_iteratively(
+            data.X,
+            data.y,
+            alpha,
+            fit_intercept=self.fit_intercept,
+            sample_weight=data.weight,
+            scale=None if scale is None else data.space.asarray(scale),
+            tol=self.tol,
+            max_iter=self.max_iter,
+        )
+        self.coef_, self.intercept_ = found.coef, found.intercept
+        self.solver_, self.residual_, self.n_iter_ = "iterative", found.residual, found.n_iter
 
-class RidgeCV(_RidgeBase):
-    r"""Ridge regression that chooses its penalty by exact grouped cross-validation.
-
-    One eigendecomposition serves all penalties and folds: the residuals of group g, had
-    it been left out, are
-
-    .. math:: e_g = (I - H_{gg})^{-1} (y - H y)_g, \quad H = H(\alpha)
-
-    Parameters
-    ----------
-    alphas : sequence of float, default (0.1, 1.0, 10.0)
-        Penalties to try, not negative.
-    fit_intercept : bool, default True
-        Whether to fit an intercept, anew without each fold.
-    scoring : {None, "neg_mean_squared_error", "r2", "roc_auc"}, default None
-        What to maximise; None is "neg_mean_squared_error". That is the mean over folds of
-        the fold's mean, as in scikit-learn's GridSearchCV. "r2" and "roc_auc" (two
-        values of y) are taken once over all out-of-fold predictions, since a fold of one
-        patient has neither. Several targets are averaged. Ties (to 1e-12) go to
-        the first.
-    cv : None, int, splitter or iterable of (train, test), default None
-        None leaves one group out at a time, or one row where `fit` got no `groups`. An
-        int makes so many folds of whole groups, balanced by rows: the largest group
-        first, each to the smallest fold. A splitter must test each row once and never
-        split a group.
-
-    Attributes
-    ----------
-    alpha_ : float
-        The chosen penalty.
-    best_score_ : float
-        Its cross-validated score.
-    cv_scores_ : ndarray of shape (n_alphas,), float64
-        Score of each penalty.
-    cv_predictions_ : array of shape (n,) or (n, targets), float64
-        Out-of-fold predictions at `alpha_`, in the row order of X.
-    coef_, intercept_, solver_, n_features_in_
-        As in :class:`Ridge`.
-
-    Notes
-    -----
-    Cost: one eigendecomposition of min(n, d) rows, then per penalty about n m d flops for
-    groups of m rows. Memory: a copy of X in float64, and n values per penalty. Agrees
-    with explicit refits to 1e-10. A fold without which a penalty near 0 leaves the
-    problem singular is refitted. `sample_weight` weights both the fit and the score.
-
-    References
-    ----------
-    .. [1] Cook, R. D., & Weisberg, S. (1982). Residuals and Influence in Regression.
-       Chapman and Hall.
-    .. [2] Golub, G. H., Heath, M., & Wahba, G. (1979). Generalized cross-validation as a
-       method for choosing a good ridge parameter. Technometrics, 21(2), 215-223.
-       https://doi.org/10.1080/00401706.1979.10489751
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastmm import RidgeCV
-    >>> X = np.arange(12.0).reshape(6, 2) ** 2
-    >>> model = RidgeCV(alphas=(0.1, 10.0)).fit(X, X @ [1.0, -1.0], groups=[1, 1, 2, 2, 3, 3])
-    >>> model.alpha_
-    0.1
-    """
-
-    def __init__(
-        self,
-        alphas: Sequence[float] = (0.1, 1.0, 10.0),
-        *,
-        fit_intercept: bool = True,
-        scoring: str | None = None,
-        cv: Any = None,
-    ) -> None:
-        self.alphas = alphas
-        self.fit_intercept = fit_intercept
-        self.scoring = scoring
-        self.cv = cv
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> RidgeCV:
-        """Choose the penalty and fit the coefficients.
-
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            Rows of features.
-        y : array of shape (n,) or (n, targets)
-            Targets, on the same device.
-        sample_weight : array of shape (n,), optional
-            Weights, not negative, of fit and score. Default: 1.
-        groups : array of shape (n,), optional
-            Group (patient) of each row, of any dtype. Default: every row its own.
-
-        Returns
-        -------
-        RidgeCV
-            The fitted model.
-
-        Raises
-        ------
-        ValueError
-            If a value is not finite, shapes do not fit, a penalty is negative, or the
-            rows cannot be split as asked.
-        TypeError
-            If the arrays live on different devices.
-        """
-        alphas = grid(self.alphas, "alphas", minimum=0)
-        scoring = one_of(self.scoring or SCORINGS[0], "scoring", SCORINGS)
-        data = take_training(self, X, y, sample_weight)
-        best, self.cv_scores_ = self._search(data, groups, self.cv, alphas, scoring)
-        self.alpha_, self.best_score_ = alphas[best], float(self.cv_scores_[best])
-        return self
+    def _keep(self, grid: RidgeGrid, chosen: Any) -> None:
+        super()._keep(grid, chosen)
+        problem, _ = grid.factorised(0)
+        coef = self.coef_.reshape(-1, self.coef_.shape[-1]).T
+        if problem.design.scale is not None:
+            coef = coef / problem.design.scale[:, None]
+        self.residual_ = problem.backward_error(coef, np.array(grid.alphas)[chosen])

@@ -1,4 +1,9 @@
-"""Scores of held-out predictions, all candidates of a search in one pass."""
+"""Scores of held-out predictions, all candidates of a search in one pass.
+
+Every search shares these. A mean of squared errors and an accuracy are means over folds
+of the fold's mean, as in scikit-learn's GridSearchCV; the others are taken once over all
+held-out predictions, since a fold of one patient has no area, spread or second class.
+"""
 
 from __future__ import annotations
 
@@ -6,68 +11,137 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["balanced_accuracy", "best_of", "r2", "refuse_overflow", "roc_auc"]
+from fastmm.solve.accuracies import (
+    balanced_accuracy,
+    class_shares,
+    positive_classes,
+    winning_classes,
+)
+from fastmm.solve.areas import roc_auc
+from fastmm.solve.grouped import Folds, fold_shares
+
+__all__ = [
+    "CLASS_SCORINGS",
+    "REGRESSION_SCORINGS",
+    "balanced_accuracy",
+    "best_of",
+    "positive_classes",
+    "r2",
+    "refuse_overflow",
+    "roc_auc",
+    "score_classes",
+    "score_regression",
+    "winning_classes",
+]
+
+CLASS_SCORINGS = ("roc_auc", "accuracy", "balanced_accuracy")
+REGRESSION_SCORINGS = ("neg_mean_squared_error", "r2", *CLASS_SCORINGS)
 
 
-def roc_auc(
-    positive: np.ndarray[Any, Any],
-    scores: np.ndarray[Any, Any],
+def score_regression(
+    name: str,
+    y: np.ndarray[Any, Any],
+    held_out: np.ndarray[Any, Any],
+    folds: Folds,
     weight: np.ndarray[Any, Any] | None = None,
+    *,
+    per_target: bool = False,
 ) -> np.ndarray[Any, Any]:
-    r"""Compute areas under ROC curves, exact with weights and ties.
-
-    .. math:: \mathrm{AUC} = \frac{\sum_{i \in +} \sum_{j \in -} w_i w_j
-        \left( [s_i > s_j] + \tfrac12 [s_i = s_j] \right)}{\sum_{i \in +} w_i \sum_{j \in -} w_j}
+    """Score held-out predictions of numbers, all on the host.
 
     Parameters
     ----------
-    positive : array of shape (..., n), bool
-        Which rows are positive. It broadcasts against `scores`, with as many axes.
-    scores : array of shape (..., n)
-        Scores, larger for positive rows.
-    weight : array of shape (..., n), optional
-        Weights, not negative. Broadcasts likewise, with as many axes or fewer. Default: 1.
+    name : str
+        One of `REGRESSION_SCORINGS`. The last three need targets of two values, the
+        larger one positive; accuracies cut predictions in the middle of the two.
+    y : array of shape (n, targets)
+        Targets.
+    held_out : array of shape (candidates, n, targets)
+        Predictions of each candidate. For "roc_auc", less what the fold's training
+        targets have as their mean (`fastmm.solve.grouped.training_means`).
+    folds : Folds
+        The partition.
+    weight : array of shape (n,), optional
+        Weights, not negative. Default: 1.
+    per_target : bool, default False
+        Whether to score each target on its own; else their scores are averaged.
 
     Returns
     -------
-    array of shape (...), float64
-        Areas; NaN where a class has no weight or a score is NaN.
+    array of shape (candidates,), or (candidates, targets), float64
+        Scores: larger is better.
 
-    Notes
-    -----
-    Each line of `scores` is sorted once, however many weights it meets. Integer weights
-    are summed in integers, so that nothing is rounded before the division.
+    Raises
+    ------
+    ValueError
+        If the score needs a target of two values, both with weight, and has not got it.
 
     Examples
     --------
-    >>> roc_auc(np.array([False, True, True]), np.array([0.0, 0.0, 1.0]))
-    array(0.75)
+    >>> from fastmm.solve.grouped import make_folds
+    >>> y, held_out = np.array([[0.0], [1.0], [2.0]]), np.array([[[0.0], [1.0], [3.0]]])
+    >>> score_regression("neg_mean_squared_error", y, held_out, make_folds(3)).round(3)
+    array([-0.333])
     """
-    order = np.argsort(scores, axis=-1, kind="stable")  # the same bits for the same ranks
-    ranked = np.take_along_axis(scores, order, -1)
-    first, last = _ends_of_ties(ranked)
-    weight = np.ones(scores.shape[-1], np.int64) if weight is None else weight
-    won = np.take_along_axis(weight * positive, order, -1)
-    lost = np.take_along_axis(weight * ~positive, order, -1)
-    through = lost.cumsum(axis=-1)
-    below = np.take_along_axis(through - lost, first, -1)
-    # Twice the pairs won, ties counting once.
-    pairs = (won * (below + np.take_along_axis(through, last, -1))).sum(axis=-1)
-    total = 2.0 * won.sum(axis=-1) * through[..., -1]
-    areas = np.full(total.shape, np.nan)
-    np.divide(pairs, total, out=areas, where=(total > 0) & ~np.isnan(ranked[..., -1]))
-    return areas
+    with np.errstate(over="ignore", invalid="ignore"):  # `best_of` answers for these
+        if name == "neg_mean_squared_error":
+            scores = -np.einsum("n,cnt->ct", fold_shares(folds, weight), (held_out - y) ** 2)
+        elif name == "r2":
+            scores = _r2(y, held_out, weight)
+        else:
+            scores = _score_two_values(name, y, held_out, folds, weight)
+    averaged: np.ndarray[Any, Any] = scores if per_target else scores.mean(axis=1)
+    return averaged
 
 
-def _ends_of_ties(ranked: np.ndarray[Any, Any]) -> tuple[Any, Any]:
-    """Return the first and the last place that hold the score of each place."""
-    place = np.arange(ranked.shape[-1])
-    end = np.ones((*ranked.shape[:-1], 1), bool)
-    differs = ranked[..., 1:] != ranked[..., :-1]
-    first = np.where(np.concatenate([end, differs], axis=-1), place, 0)
-    last = np.where(np.concatenate([differs, end], axis=-1), place, place[-1])
-    backwards = np.minimum.accumulate(last[..., ::-1], axis=-1)
-    return np.maximum.accumulate(first, axis=-1), backwards[..., ::-1]
+def score_classes(
+    name: str,
+    codes: np.ndarray[Any, Any],
+    decisions: np.ndarray[Any, Any],
+    folds: Folds,
+    weight: np.ndarray[Any, Any] | None = None,
+) -> np.ndarray[Any, Any]:
+    """Score held-out decisions on classes, all on the host.
+
+    Parameters
+    ----------
+    name : str
+        One of `CLASS_SCORINGS`.
+    codes : array of shape (n,), intp
+        Number of the class of each row.
+    decisions : array of shape (candidates, n, k)
+        Decisions of each candidate: above 0 for class 1 if k = 1, else one column for
+        each class. For "roc_auc", as in `score_regression`.
+    folds : Folds
+        The partition.
+    weight : array of shape (n,), optional
+        Weights, not negative. Default: 1.
+
+    Returns
+    -------
+    array of shape (candidates,), float64
+        Scores. "roc_auc" is the mean over classes, those with weight, of the area of each
+        against the rest.
+
+    Examples
+    --------
+    >>> from fastmm.solve.grouped import make_folds
+    >>> decisions = np.array([[[-1.0], [2.0], [1.0]]])
+    >>> score_classes("balanced_accuracy", np.array([0, 0, 1]), decisions, make_folds(3))
+    array([0.75])
+    """
+    if name == "roc_auc":
+        positive = positive_classes(codes, decisions.shape[2])
+        areas = roc_auc(positive[None], decisions.swapaxes(1, 2), weight)
+        # Classes without weight have no area, whatever the decisions.
+        seen = ~np.isnan(areas).all(axis=0)
+        if not seen.any():
+            return np.full(areas.shape[0], np.nan)
+        mean: np.ndarray[Any, Any] = areas[:, seen].mean(axis=1)
+        return mean
+    share = fold_shares(folds, weight) if name == "accuracy" else class_shares(codes, weight)
+    found: np.ndarray[Any, Any] = (winning_classes(decisions) == codes) @ share
+    return found
 
 
 def r2(y: Any, predicted: Any, weight: Any = None) -> Any:
@@ -94,44 +168,36 @@ def r2(y: Any, predicted: Any, weight: Any = None) -> Any:
     >>> r2(np.array([[0.0], [1.0], [2.0]]), np.array([[[0.0], [1.0], [3.0]]]))
     array([0.5])
     """
-    error = np.average((y - predicted) ** 2, axis=1, weights=weight)
-    spread = np.average((y - np.average(y, axis=0, weights=weight)) ** 2, axis=0, weights=weight)
-    constant = spread == 0
-    share = np.where(constant, error != 0, error / np.where(constant, 1.0, spread))
-    return 1.0 - share.mean(axis=1)
+    return _r2(y, predicted, weight).mean(axis=1)
 
 
-def balanced_accuracy(codes: Any, predicted: Any, weight: Any = None) -> float:
-    """Compute the mean over classes of the share of their weight that was found.
+def best_of(scores: Any) -> Any:
+    """Return the first place of the largest score; what differs by rounding only is a tie.
 
     Parameters
     ----------
-    codes, predicted : arrays of shape (n,), intp
-        Numbers of the true and of the predicted classes.
-    weight : array of shape (n,), optional
-        Weights, not negative. Default: 1.
+    scores : array of shape (candidates,) or (candidates, targets)
+        Scores.
 
     Returns
     -------
-    float
-        Score. Classes without weight do not count.
+    int, or array of shape (targets,), intp
+        The place, or that of each target.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite.
 
     Examples
     --------
-    >>> balanced_accuracy(np.array([0, 0, 1]), np.array([0, 1, 1]))
-    0.75
+    >>> best_of(np.array([0.5, 0.3, 0.1 + 0.4]))
+    0
     """
-    weight = np.ones(codes.size) if weight is None else weight
-    total = np.bincount(codes, weights=weight)
-    found = np.bincount(codes, weights=weight * (codes == predicted))
-    return float((found[total > 0] / total[total > 0]).mean())
-
-
-def best_of(scores: Any) -> int:
-    """Return the first place of the largest score; what differs by rounding only is a tie."""
     refuse_overflow(scores)
-    largest = scores.max()
-    return int((scores >= largest - 1e-12 * abs(largest)).argmax())
+    largest = scores.max(axis=0)
+    place = (scores >= largest - 1e-12 * abs(largest)).argmax(axis=0)
+    return int(place) if scores.ndim == 1 else place
 
 
 def refuse_overflow(values: Any) -> None:
@@ -141,3 +207,26 @@ def refuse_overflow(values: Any) -> None:
             "The held-out predictions overflow float64; bring features and targets to a "
             "smaller scale first."
         )
+
+
+def _r2(y: Any, predicted: Any, weight: Any) -> Any:
+    error = np.average((y - predicted) ** 2, axis=1, weights=weight)
+    spread = np.average((y - np.average(y, axis=0, weights=weight)) ** 2, axis=0, weights=weight)
+    constant = spread == 0
+    return 1.0 - np.where(constant, error != 0, error / np.where(constant, 1.0, spread))
+
+
+def _score_two_values(name: str, y: Any, held_out: Any, folds: Folds, weight: Any) -> Any:
+    low, high = y.min(axis=0), y.max(axis=0)
+    positive = y == high
+    used = positive if weight is None else positive[weight > 0]
+    if not ((positive | (y == low)).all() and used.any(axis=0).all()) or used.all(axis=0).any():
+        raise ValueError(f'`scoring="{name}"` needs a `y` of two values, both with weight.')
+    if name == "roc_auc":
+        return roc_auc(positive.T[None], held_out.swapaxes(1, 2), weight)
+    share = fold_shares(folds, weight)[:, None]
+    if name == "balanced_accuracy":
+        weight = np.ones(len(y)) if weight is None else weight
+        found, missed = weight @ positive, weight @ ~positive
+        share = weight[:, None] / (2 * np.where(positive, found, missed))
+    return (((held_out > low / 2 + high / 2) == positive) * share).sum(axis=1)

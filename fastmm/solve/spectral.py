@@ -10,7 +10,16 @@ import numpy as np
 from fastmm.solve.design import Design
 from fastmm.solve.spd import RCOND
 
-__all__ = ["Spectrum", "dual_spectrum", "factorise", "factorise_exactly", "weighted_products"]
+__all__ = [
+    "Spectrum",
+    "dual_spectrum",
+    "factorise",
+    "factorise_exactly",
+    "grouped_products",
+    "weighted_products",
+]
+
+_IN_CACHE = 1 << 18  # elements of float64 that stay in the cache of a core: 2 MB
 
 
 class Spectrum(NamedTuple):
@@ -27,20 +36,27 @@ class Spectrum(NamedTuple):
     values: Any  # (r,), not negative
     lift: Callable[[Any], Any]
 
-    def damping(self, alpha: float) -> Any:
-        """Return 1 / (values + alpha), and 0 for 1 / 0: the minimum-norm solution."""
-        if alpha > 0:
-            return 1.0 / (self.values + alpha)
-        positive = self.values > 0
-        return positive / (self.values + ~positive)
+    def damping(self, alpha: Any) -> Any:
+        """Return 1 / (values + alpha), and 0 for 1 / 0: the minimum-norm solution.
+
+        An array of alphas (..., 1) gives (..., r).
+        """
+        total = self.values + alpha
+        positive = total > 0
+        return positive / (total + ~positive)
 
     def rank(self) -> int:
         """Count the directions in which the design extends."""
         return int((self.values > 0).sum())
 
-    def coefficients(self, y: Any, alpha: float) -> Any:
-        """Return the coefficients (d, targets) for weighted, centred targets."""
-        return self.lift(self.damping(alpha)[:, None] * (self.basis.T @ y))
+    def coefficients(self, y: Any, alpha: Any) -> Any:
+        """Return the coefficients (d, targets) for weighted, centred targets.
+
+        `alpha` is one number, or an array (targets, 1).
+        """
+        damping = self.damping(alpha)
+        damping = damping[:, None] if damping.ndim == 1 else damping.T
+        return self.lift(damping * (self.basis.T @ y))
 
 
 class Complement:
@@ -75,11 +91,16 @@ def dual_spectrum(kernel: Any, unit: Any, xp: Any) -> tuple[Any, Any]:
     return values, complement.vectors(basis)
 
 
-def factorise(design: Design, smallest_alpha: float) -> Spectrum:
-    """Diagonalise the smaller Gram matrix, or X itself where that would lose digits."""
+def factorise(
+    design: Design, smallest_alpha: float, primal: bool | None = None, gram: Any = None
+) -> Spectrum:
+    """Diagonalise a Gram matrix, or X itself where that would lose digits.
+
+    By default the smaller one; `gram` is it, where it is known.
+    """
     n, d = design.shape
-    primal, xp = d <= n, design.xp
-    gram = design.gram(primal)
+    primal, xp = d <= n if primal is None else primal, design.xp
+    gram = design.gram(primal) if gram is None else gram
     if not primal:
         values, basis = dual_spectrum(gram, design.unit, xp)
         values = values.clip(0)
@@ -99,8 +120,7 @@ def factorise(design: Design, smallest_alpha: float) -> Spectrum:
 def factorise_exactly(design: Design) -> Spectrum:
     """Factorise X itself, which keeps the digits that its Gram matrix would lose."""
     n, d = design.shape
-    xp, X = design.xp, design.whole()
-    primal = d <= n
+    xp, X, primal = design.xp, design.whole(), d <= n
     complement = None if primal or design.unit is None else Complement(design.unit, xp)
     if complement is not None:
         X = complement.coordinates(X)
@@ -119,3 +139,36 @@ def weighted_products(part: Any, weight: Any) -> Any:
     if part.shape[1] == 1:
         return ((part * part) @ weight)[:, :, None]
     return (part * weight) @ part.swapaxes(1, 2)
+
+
+def grouped_products(part: Any, weights: Any, xp: Any) -> Any:
+    """Return part diag(w) part' (a, b, m, m) for matrices (b, m, r) and all w of (a, r).
+
+    For many w the products of pairs of rows are formed once, so that all w are one matrix
+    product, which also runs faster than many small ones.
+    """
+    count, size, rank = part.shape
+    if size == 1:
+        return ((part[:, 0] ** 2) @ weights.T).T[:, :, None, None]
+    blocks = xp.empty((weights.shape[0], count, size, size))
+    # Measured on 2 cores: from 8 weights, and to 32 rows, pairs are faster.
+    if weights.shape[0] < 8 or size > 32:
+        for block, weight in zip(blocks, weights, strict=True):
+            if size < 64 or xp is not np:
+                block[...] = (part * weight) @ part.swapaxes(1, 2)
+                continue
+            root = xp.sqrt(weight)
+            for one, rows in zip(block, part, strict=True):
+                half = rows * root
+                xp.matmul(half, half.T, out=one)  # a matrix with itself: half the flops
+        return blocks
+    first, second = (xp.asarray(index) for index in np.triu_indices(size))
+    step = max(1, (_IN_CACHE if xp is np else _IN_CACHE * 64) // (first.size * rank))
+    for start in range(0, count, step):
+        few = part[start : start + step]
+        pairs = few[:, first]
+        pairs *= few[:, second]
+        sums = (weights @ pairs.reshape(-1, rank).T).reshape(weights.shape[0], -1, first.size)
+        blocks[:, start : start + step, first, second] = sums
+        blocks[:, start : start + step, second, first] = sums
+    return blocks
