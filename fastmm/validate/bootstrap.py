@@ -10,10 +10,17 @@ import numpy as np
 from fastmm._check import finite, integer, number, real
 from fastmm._space import enter
 from fastmm.solve._inputs import host
-from fastmm.solve.grouped import encode_groups
+from fastmm.solve.group_names import encode_groups
 from fastmm.solve.scoring import roc_auc
 
-__all__ = ["bootstrap_auc"]
+__all__ = [
+    "bootstrap_auc",
+    "clusters",
+    "coverage",
+    "one_against_rest",
+    "percentiles",
+    "resampled_areas",
+]
 
 _CHUNK = 1 << 21  # elements of work space at once: 16 MB an array
 
@@ -94,39 +101,64 @@ def bootstrap_auc(
     """
     n_resamples = integer(n_resamples, "n_resamples")
     seed = integer(seed, "seed", minimum=0)
-    confidence = number(confidence, "confidence", above=0)
-    if confidence >= 1:
-        raise ValueError(f"`confidence` must be less than 1, got {confidence!r}.")
-    positive, scores = _one_against_rest(y, score)
-    n = scores.shape[-1]
-    codes = np.arange(n) if groups is None else encode_groups(groups, n)
-    count = int(codes.max()) + 1
-    if count < 2:
-        raise ValueError(f"The bootstrap needs at least 2 groups, got {count}.")
+    confidence = coverage(confidence)
+    positive, scores = one_against_rest(y, score)
+    codes = clusters(groups, scores.shape[-1])
+    found = resampled_areas(positive, scores, codes, n_resamples, seed).mean(axis=1)
+    low, high = percentiles(found, confidence)
+    return float(roc_auc(positive, scores).mean()), low, high
 
+
+def coverage(confidence: Any) -> float:
+    """Return the checked coverage of an interval."""
+    share = number(confidence, "confidence", above=0)
+    if share >= 1:
+        raise ValueError(f"`confidence` must be less than 1, got {share!r}.")
+    return share
+
+
+def resampled_areas(
+    positive: Any, scores: Any, codes: Any, n_resamples: int, seed: int
+) -> np.ndarray[Any, Any]:
+    """Return areas (resamples, decisions) for decisions (decisions, 1, n) in resampled groups."""
+    count = int(codes.max()) + 1
     rng, step = np.random.default_rng(seed), max(1, _CHUNK // max(scores.size, count))
     areas = []
     for start in range(0, n_resamples, step):
         draws = min(step, n_resamples - start)
         drawn = rng.integers(0, count, (draws, count)) + count * np.arange(draws)[:, None]
         times = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
-        areas.append(roc_auc(positive, scores, times[:, codes]).mean(axis=0))
-    found = np.concatenate(areas)
+        areas.append(roc_auc(positive, scores, times[:, codes]).T)
+    return np.concatenate(areas)
+
+
+def percentiles(
+    found: np.ndarray[Any, Any], confidence: float, *, stacklevel: int = 3
+) -> tuple[float, float]:
+    """Return the ends of the middle share of the resampled values; NaN lacked a class."""
     kept = found[~np.isnan(found)]
     if kept.size == 0:
         raise ValueError("All resamples lacked a class: too few groups hold each class.")
-    if kept.size < n_resamples:
+    if kept.size < found.size:
         warnings.warn(
-            f"{n_resamples - kept.size} of {n_resamples} resamples lacked a class and were "
+            f"{found.size - kept.size} of {found.size} resamples lacked a class and were "
             "dropped; the interval leans on the others.",
-            stacklevel=2,
+            stacklevel=stacklevel,
         )
     tail = (1 - confidence) / 2
     low, high = np.quantile(kept, [tail, 1 - tail])
-    return float(roc_auc(positive, scores).mean()), float(low), float(high)
+    return float(low), float(high)
 
 
-def _one_against_rest(y: Any, score: Any) -> tuple[Any, Any]:
+def clusters(groups: Any, n: int) -> np.ndarray[Any, Any]:
+    """Return the number of the group of each row; there must be two of them."""
+    codes = np.arange(n) if groups is None else encode_groups(groups, n)
+    if codes.max() < 1:
+        raise ValueError("The bootstrap needs at least 2 groups, got 1.")
+    return codes
+
+
+def one_against_rest(y: Any, score: Any, name: str = "score") -> tuple[Any, Any]:
     """Return which rows are positive, and the scores, both (decisions, 1, n)."""
     labels = host(y, "y")
     finite(labels, "y", np)
@@ -136,14 +168,14 @@ def _one_against_rest(y: Any, score: Any) -> tuple[Any, Any]:
             f"`y` must have shape (n,) and hold at least 2 classes, got shape {labels.shape} "
             f"and {classes.size} classes."
         )
-    space, (native,), _ = enter(score=score)
-    real(native, "score")
-    finite(native, "score", space.xp)
+    space, (native,), _ = enter(**{name: score})
+    real(native, name)
+    finite(native, name, space.xp)
     scores = space.to_host(native)
     shape = labels.shape if classes.size == 2 else (labels.size, classes.size)
     if scores.shape != shape:
         raise ValueError(
-            f"`score` must have shape {shape} for {labels.size} labels of {classes.size} classes, "
+            f"`{name}` must have shape {shape} for {labels.size} labels of {classes.size} classes, "
             f"got {scores.shape}."
         )
     named = classes[1:] if classes.size == 2 else classes

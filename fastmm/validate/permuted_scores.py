@@ -1,0 +1,147 @@
+"""Scores of held-out predictions under many permutations of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fastmm.solve.areas import roc_auc
+from fastmm.solve.grouped import fold_shares, training_means
+from fastmm.solve.scoring import score_regression
+from fastmm.validate.linear_maps import LinearMap
+from fastmm.validate.shuffles import Shuffles
+
+__all__ = ["PatientScores", "row_scores"]
+
+_PIECE = 1 << 15  # elements of predictions at once: what stays in the cache
+_KEPT = 1 << 23  # elements of permuted labels that are kept for all candidates: 128 MB
+_ROUNDER = 1.5 * 2.0**12  # added and taken off, it rounds to multiples of 2^-40
+
+
+def row_scores(held: LinearMap, labels: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
+    """Yield, for each candidate, the score of each permutation (permutations,).
+
+    Parameters
+    ----------
+    held : LinearMap
+        The model.
+    labels : array of shape (permutations, n)
+        Permuted labels.
+    """
+    truth = _values(held, labels)
+    count, n = labels.shape
+    centres: Any = 0.0
+    if _centres(held):
+        means = training_means(held.folds, truth.reshape(-1, n).T, held.weight)
+        centres = means.T.reshape(truth.shape)
+    for found in held.held_out(truth.reshape(-1, n).T):
+        predicted = found.T.reshape(truth.shape) - centres
+        yield _scores(held, labels, truth, predicted) if count else np.empty(0)
+
+
+class PatientScores:
+    """Scores of each permutation of labels that are constant within patients.
+
+    Parameters
+    ----------
+    held : LinearMap
+        The model.
+    shuffles : Shuffles
+        The permutations.
+    members : array of shape (n, patients)
+        1 where a row is of a patient.
+    """
+
+    def __init__(self, held: LinearMap, shuffles: Shuffles, members: np.ndarray[Any, Any]) -> None:
+        self.held, self.shuffles, self.members = held, shuffles, members
+        self.means: Any = 0.0
+        if _centres(held):
+            self.means = training_means(held.folds, members, held.weight)
+        self.count, self.k = len(shuffles.order), held.n_classes if held.n_classes > 2 else 1
+        self.step = max(1, _PIECE // (len(members) * self.k))
+        self.known: dict[int, tuple[Any, Any]] = {}
+        self.keep = self.count * len(members) * self.k <= _KEPT
+
+    def of(self, moved: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return the scores (permutations,) from predictions of the columns of `members`."""
+        held, everything = self.held, slice(self.count)
+        if held.scoring in ("neg_mean_squared_error", "r2"):
+            values = self.shuffles.patients(_values(held, held.labels[None])[0], everything)
+            found: np.ndarray[Any, Any] = _squares(held, values, self.members, moved)
+            return found
+        lines = np.ascontiguousarray((moved - self.means).T)
+        scores = np.empty(self.count)
+
+        for start in range(0, self.count, self.step):
+            some = slice(start, min(start + self.step, self.count))
+            labels, truth = self._truth(some)
+            values = _values(held, self.shuffles.patients(held.labels, some))
+            scores[some] = _scores(held, labels, truth, values @ lines)
+        return scores
+
+    def _truth(self, some: slice) -> tuple[Any, Any]:
+        if some.start in self.known:
+            return self.known[some.start]
+        labels = self.shuffles.labels(some)
+        found = labels, _values(self.held, labels)
+        if self.keep:
+            self.known[some.start] = found
+        return found
+
+
+def _values(held: LinearMap, labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return what the model is fitted to: (..., n), or (..., classes, n) for more than two."""
+    if held.n_classes > 2:
+        signs: np.ndarray[Any, Any] = np.where(
+            labels[..., None, :] == np.arange(held.n_classes)[:, None], 1.0, -1.0
+        )
+        return signs
+    if held.n_classes:
+        binary: np.ndarray[Any, Any] = np.where(labels == 1, 1.0, -1.0)
+        return binary
+    # With a free intercept predictions move along with the targets; digits are kept.
+    centre = np.average(held.labels, weights=held.weight) if held.centred else 0.0
+    values: np.ndarray[Any, Any] = labels - centre
+    return values
+
+
+def _centres(held: LinearMap) -> bool:
+    return held.scoring == "roc_auc" and held.centred
+
+
+def _scores(held: LinearMap, labels: Any, truth: Any, predicted: Any) -> Any:
+    if held.scoring == "roc_auc":
+        # What is left of rounding is made a tie, since it may follow the labels.
+        predicted /= max(abs(truth).max(), np.finfo(np.float64).tiny)
+        predicted += _ROUNDER
+        predicted -= _ROUNDER
+    if held.n_classes <= 2:
+        return score_regression(
+            held.scoring, truth.T, predicted.T[None], held.folds, held.weight, per_target=True
+        )[0]
+    if held.scoring == "roc_auc":
+        return np.nanmean(roc_auc(truth > 0, predicted, held.weight), axis=1)
+    hits = predicted.argmax(axis=1) == labels
+    if held.scoring == "accuracy":
+        return hits @ fold_shares(held.folds, held.weight)
+    weight = np.ones(labels.shape[1]) if held.weight is None else held.weight
+    total = (truth > 0) @ weight
+    shares = weight / np.take_along_axis(total, labels, axis=1)
+    return (hits * shares).sum(axis=1) / np.count_nonzero(total, axis=1)
+
+
+def _squares(held: LinearMap, values: Any, members: Any, moved: Any) -> Any:
+    """Return scores of squared errors, which are quadratic in the values of patients."""
+    n = len(members)
+    weight = np.ones(n) if held.weight is None else held.weight
+    by_fold = held.scoring == "neg_mean_squared_error"
+    share = fold_shares(held.folds, held.weight) if by_fold else weight / weight.sum()
+    wrong = (moved - members) * np.sqrt(share)[:, None]
+    error = ((values @ (wrong.T @ wrong)) * values).sum(axis=1)
+    if by_fold:
+        return -error
+    mass = share @ members
+    spread = ((values - (values @ mass)[:, None]) ** 2) @ mass
+    return 1.0 - error / spread
