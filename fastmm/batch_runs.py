@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from fastmm.batch_options import BatchOptions
+from fastmm.read.ahead import CORES
 from fastmm.read.dicom.header import Header
 from fastmm.read.dicom.plain import is_plain
 from fastmm.read.rows import Job
 from fastmm.read.source import Source
 
-__all__ = ["Piece", "Run", "note_fault", "split_runs"]
+__all__ = ["Piece", "Run", "join_runs", "note_fault", "split_runs"]
 
-_IMAGES = 16  # of a run: enough that handing it to a thread costs nothing
+_IMAGES = 16  # of a run
+_JOINED = 64  # of plain runs one after the other: few, with little Python for each
 
 
 class Piece(NamedTuple):
@@ -65,6 +67,20 @@ def split_runs(jobs: Sequence[Job], options: BatchOptions) -> Iterator[Run]:
             count += piece.frames
     if run.pieces:
         yield run
+
+
+def join_runs(runs: Sequence[Run]) -> list[list[Run]]:
+    """Join short plain runs that follow each other, but leave some for each core."""
+    images = sum(run.rows.stop - run.rows.start for run in runs)
+    most = min(_JOINED, max(_IMAGES, images // (4 * CORES)))
+    joined: list[list[Run]] = []
+    for run in runs:
+        same = bool(joined) and run.plain and joined[-1][-1].plain
+        if same and run.rows.stop - joined[-1][0].rows.start <= most:
+            joined[-1].append(run)
+        else:
+            joined.append([run])
+    return joined
 
 
 def note_fault(options: BatchOptions, piece: Piece, fault: Exception) -> None:
