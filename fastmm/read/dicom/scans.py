@@ -87,7 +87,7 @@ def _scan(paths: Sequence[Path], files: Sequence[int], steps: NDArray[np.int64])
     )
     results = found.places, found.status, found.same, found.numbers
     if LOOKS:
-        names = [os.fsencode(paths[i]) + b"\0" for i in files]
+        names = [_c_name(paths[i]) for i in files]
         starts = np.cumsum([0, *map(len, names[:-1])])
         read(
             np.frombuffer(b"".join(names), np.uint8), starts, steps,
@@ -98,6 +98,12 @@ def _scan(paths: Sequence[Path], files: Sequence[int], steps: NDArray[np.int64])
             found.lengths[row], found.sizes[row] = _read_head(paths[i], found.heads[row])
         find(found.heads, found.lengths, _WANTED, _FREE, *results)
     return found
+
+
+def _c_name(path: Path) -> bytes:
+    """Return the name as C has it; of one that C cannot have, the name of no file."""
+    name = os.fsencode(path)
+    return name + b"\0" if b"\0" not in name else b"\0"
 
 
 def _read_head(path: Path, head: NDArray[np.uint8]) -> tuple[int, int]:
