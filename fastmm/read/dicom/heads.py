@@ -17,7 +17,7 @@ from fastmm.errors import FastmmError
 from fastmm.read import limits
 from fastmm.read.ahead import read_ahead, read_patiently
 from fastmm.read.dicom.header import Header, interpret
-from fastmm.read.dicom.scans import ALIKE, FOUND, PIXEL_DATA, POSITION, SCALE, Scan, scan
+from fastmm.read.dicom.scans import ALIKE, FOUND, POSITION, SCALE, Scan, scan
 from fastmm.read.dicom.siblings import sibling
 from fastmm.read.dicom.slices import read_header
 from fastmm.read.dicom.tag_table import TAGS
@@ -61,14 +61,14 @@ def read_headers(
         yield from headers
 
 
-def _scan_all(chunks: Sequence[Sequence[Path]], pool: Executor | None) -> Iterator[list[Scan]]:
+def _scan_all(chunks: Sequence[Sequence[Path]], pool: Executor | None) -> Iterator[Scan]:
     if pool is None:
         yield from map(scan, chunks)
         return
-    for error, scans in read_ahead(pool, scan, [(chunk,) for chunk in chunks]):
+    for error, found in read_ahead(pool, scan, [(chunk,) for chunk in chunks]):
         if error is not None:
             raise error
-        yield scans
+        yield found
 
 
 def _read_one(path: Path, read: Callable[[Path], Source]) -> Found:
@@ -85,24 +85,23 @@ class _Reader:
         self._other = other
         self._known: dict[tuple[Any, ...], Header] = {}
 
-    def __call__(self, paths: Sequence[Path], scans: Sequence[Scan]) -> list[Found]:
-        found: list[Header | None] = [None] * len(paths)
-        for some in scans:
-            self._take(paths, some, found)
+    def __call__(self, paths: Sequence[Path], scan: Scan) -> list[Found]:
         return [
-            _read_one(p, self._other) if h is None else h for p, h in zip(paths, found, strict=True)
+            _read_one(path, self._other) if header is None else header
+            for path, header in zip(paths, self._take(paths, scan), strict=True)
         ]
 
-    def _take(self, paths: Sequence[Path], scan: Scan, found: list[Header | None]) -> None:
-        """Read the headers of the files whose elements are found."""
-        before: Header | None = None
-        rows = zip(scan.files, scan.status.tolist(), scan.same.tolist(), strict=True)
-        for row, (i, status, same) in enumerate(rows):
+    def _take(self, paths: Sequence[Path], scan: Scan) -> Iterator[Header | None]:
+        """Yield the headers of the files whose elements are found, None for others."""
+        header: Header | None = None
+        files = zip(paths, scan.status.tolist(), scan.same.tolist(), strict=True)
+        for row, (path, status, same) in enumerate(files):
+            before, header = header, None
             if status == FOUND:
-                header = None
                 if before is not None and same:
-                    header = sibling(before, paths[i], scan, row, scaled=same != ALIKE)
-                found[i] = before = header or self._interpret(paths[i], scan, row)
+                    header = sibling(before, path, scan, row, scaled=same != ALIKE)
+                header = header or self._interpret(path, scan, row)
+            yield header
 
     def _interpret(self, path: Path, scan: Scan, row: int) -> Header | None:
         elements = scan.elements(row)
