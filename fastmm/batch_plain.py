@@ -23,9 +23,7 @@ def plain_layout(run: Run) -> tuple[np.dtype[Any], int, int]:
     return stored_type(layout), layout.rows, layout.columns
 
 
-def load_plain(
-    out: NDArray[np.float32], runs: Sequence[Run], options: BatchOptions
-) -> list[bool]:
+def load_plain(out: NDArray[np.float32], runs: Sequence[Run], options: BatchOptions) -> list[bool]:
     """Load plain runs, in order, into their rows of `out`; say which pieces could be loaded."""
     first, stop = runs[0].rows.start, runs[-1].rows.stop
     rows, done = out[first:stop], np.zeros(stop - first, bool)

@@ -50,10 +50,10 @@ def _keep(head, wanted, found, values):
 
 @scalar
 def _differs(one, at, other, place, size):
-    for i in range(size):
-        if one[at + i] != other[place + i]:
-            return True
-    return False
+    i = 0
+    while i < size and one[at + i] == other[place + i]:
+        i += 1
+    return i < size
 
 
 @scalar

@@ -15,7 +15,7 @@ from typing import Any
 
 from fastmm.errors import FastmmError
 from fastmm.read import limits
-from fastmm.read.ahead import read_ahead, read_patiently
+from fastmm.read.ahead import READERS, read_ahead, read_patiently
 from fastmm.read.dicom.header import Header, interpret
 from fastmm.read.dicom.scans import ALIKE, FOUND, POSITION, SCALE, Scan, scan
 from fastmm.read.dicom.siblings import sibling
@@ -26,7 +26,8 @@ from fastmm.read.source import Source
 
 __all__ = ["read_headers"]
 
-_CHUNK = 64  # files a call of the scanner
+# Files a call of the scanner: calls enough for all threads, each long enough to pay.
+_FEWEST, _MOST = 32, 256
 _FEW = 8  # files for which loading the scanner does not pay
 _IMPLICIT = "1.2.840.10008.1.2"
 # A file that has one of these is for the full reader.
@@ -53,7 +54,8 @@ def read_headers(
             yield _read_one(path, other)
         return
     read = _Reader(other)
-    chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
+    size = min(max(_FEWEST, len(paths) // (2 * READERS)), _MOST)
+    chunks = [paths[i : i + size] for i in range(0, len(paths), size)]
     calls = zip(chunks, _scan_all(chunks, pool), strict=True)
     for error, headers in read_patiently(pool, read, calls):
         if error is not None:
