@@ -6,6 +6,7 @@ resizes them into the row of the batch: one pass over the pixels in memory.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from fastmm._interp import resize_linear
 from fastmm._space import Space
 from fastmm.batch_options import BatchOptions, Progress
 from fastmm.batch_plain import load_plain
-from fastmm.batch_runs import Piece, Run, note_fault, split_runs
+from fastmm.batch_runs import Piece, Run, join_runs, note_fault, split_runs
 from fastmm.errors import FastmmError
 from fastmm.read.ahead import read_ahead
 from fastmm.read.filled import read_filled
@@ -40,35 +41,38 @@ def fill_rows(
     tick: Progress,
 ) -> int:
     """Fill the rows of `out` as planned; return the bytes of pixel data that were read."""
-    runs = list(split_runs(plan.jobs, options))
-    # One thread for each run; the threads of a kernel are for the only one.
-    options = replace(options, space=replace(options.space, parallel=len(runs) == 1))
-    calls = [(out, run, options) for run in runs]
+    tasks = join_runs(list(split_runs(plan.jobs, options)))
+    # One thread for each task; the threads of a kernel are for the only one.
+    options = replace(options, space=replace(options.space, parallel=len(tasks) == 1))
+    calls = [(out, runs, options) for runs in tasks]
     n_bytes = 0
-    for run, (error, result) in zip(runs, read_ahead(pool, _fill, calls), strict=True):
+    for runs, (error, result) in zip(tasks, read_ahead(pool, _fill, calls), strict=True):
         if error is not None:
             raise error
         count, faults = result
         n_bytes += count
         for piece, fault in faults:
             note_fault(options, piece, fault)
-        tick(run.rows.stop, plan.n_rows)
+        tick(runs[-1].rows.stop, plan.n_rows)
     return n_bytes
 
 
-def _fill(out: NDArray[np.float32], run: Run, options: BatchOptions) -> tuple[int, Faults]:
-    done = load_plain(out, run, options) if run.plain else [False] * len(run.pieces)
+def _fill(
+    out: NDArray[np.float32], runs: Sequence[Run], options: BatchOptions
+) -> tuple[int, Faults]:
+    pieces = [piece for run in runs for piece in run.pieces]
+    done = load_plain(out, runs, options) if runs[0].plain else [False] * len(pieces)
     n_bytes = 0
     faults: Faults = []
-    for piece, is_done in zip(run.pieces, done, strict=True):
+    for piece, is_done in zip(pieces, done, strict=True):
+        if is_done:
+            n_bytes += piece.plain_bytes
+            continue
         rows = out[piece.row : piece.row + piece.frames]
         try:
-            if is_done:
-                n_bytes += piece.plain_bytes
-            else:
-                part = read_filled(piece.job.header, options.channel, options.nonfinite)
-                n_bytes += part.n_bytes
-                resize_frames(rows, part, piece, options)
+            part = read_filled(piece.job.header, options.channel, options.nonfinite)
+            n_bytes += part.n_bytes
+            resize_frames(rows, part, piece, options)
         except (FastmmError, OSError) as error:
             faults.append((piece, error))
             rows[...] = np.nan

@@ -1,7 +1,8 @@
-"""A run of plain images loaded by compiled code, without Python between its files."""
+"""Runs of plain images loaded by compiled code, without Python between their files."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,34 +23,64 @@ def plain_layout(run: Run) -> tuple[np.dtype[Any], int, int]:
     return stored_type(layout), layout.rows, layout.columns
 
 
-def load_plain(out: NDArray[np.float32], run: Run, options: BatchOptions) -> list[bool]:
-    """Load a plain run into its rows of `out`; say which pieces could be loaded."""
+def load_plain(out: NDArray[np.float32], runs: Sequence[Run], options: BatchOptions) -> list[bool]:
+    """Load plain runs, in order, into their rows of `out`; say which pieces could be loaded."""
+    first, stop = runs[0].rows.start, runs[-1].rows.stop
+    rows, done = out[first:stop], np.zeros(stop - first, bool)
+    of_type: dict[np.dtype[Any], list[Run]] = {}
+    for run in runs:
+        of_type.setdefault(stored_type(_layout(run)), []).append(run)
+    for kind, some in of_type.items():
+        where = np.concatenate([np.arange(r.rows.start, r.rows.stop) for r in some]) - first
+        done[where] = _load(rows, where, kind, some, options)
+    loaded: list[bool] = []
+    for run in runs:
+        here = slice(run.rows.start - first, run.rows.stop - first)
+        if options.normalize is not None and done[here].any():
+            rows[here][done[here]] = options.normalize(rows[here][done[here]], None)
+        loaded += _by_piece(run, done[here])
+    return loaded
+
+
+def _load(
+    rows: NDArray[np.float32],
+    where: NDArray[np.int64],
+    kind: np.dtype[Any],
+    runs: Sequence[Run],
+    options: BatchOptions,
+) -> NDArray[np.bool_]:
+    """Load images of one type of pixels; say which could be loaded."""
     from fastmm.kernels.loading import load
 
-    images = _locate(run)
-    kind, height, width = plain_layout(run)
+    images = _locate(runs)
+    layouts: dict[Layout, int] = {}
+    numbers = [layouts.setdefault(_layout(run), len(layouts)) for run in runs]
     rescale = options.rescale(images.slope, images.intercept)
-    rows = out[run.rows]
-    done = np.zeros(len(rows), bool)
+    done = np.zeros(len(where), bool)
     load(
-        images.paths, images.starts, images.offsets, unpack_bits(_layout(run)),
-        np.empty(0, kind), height, width,
-        rows[:, None], np.asarray(rescale.slope, np.float32),
-        np.asarray(rescale.intercept, np.float32),
+        images.paths, images.starts, images.offsets, np.empty(0, kind),
+        np.array([(layout.rows, layout.columns, *unpack_bits(layout)) for layout in layouts]),
+        np.repeat(numbers, [run.rows.stop - run.rows.start for run in runs]),
+        where, rows[:, None],
+        np.asarray(rescale.slope, np.float32), np.asarray(rescale.intercept, np.float32),
         np.array([rescale.low, rescale.high], np.float32),
-        *linear_tables(height, rows.shape[1], "f"), *linear_tables(width, rows.shape[2], "f"),
+        *_tables([layout.rows for layout in layouts], rows.shape[1]),
+        *_tables([layout.columns for layout in layouts], rows.shape[2]),
         done,
     )  # fmt: skip
-    if options.normalize is not None and done.any():
-        rows[done] = options.normalize(rows[done], None)
-    return _by_piece(run, done)
+    return done
+
+
+def _tables(before: Iterable[int], after: int) -> list[NDArray[Any]]:
+    """Return the tables of an axis of several lengths, a row for each."""
+    return [np.stack(t) for t in zip(*(linear_tables(n, after, "f") for n in before), strict=True)]
 
 
 def fetch_plain(out: NDArray[Any], run: Run) -> list[bool]:
     """Read the stored pixels of a plain run into `out` of shape (images, rows, columns)."""
     from fastmm.kernels.loading import fetch
 
-    images = _locate(run)
+    images = _locate([run])
     done = np.zeros(len(out), bool)
     flat = out.reshape(len(out), -1)
     fetch(
@@ -66,7 +97,7 @@ def fetch_plain(out: NDArray[Any], run: Run) -> list[bool]:
 
 def plain_scale(run: Run) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return slope and intercept of each image of a run."""
-    images = _locate(run)
+    images = _locate([run])
     return images.slope, images.intercept
 
 
@@ -74,10 +105,12 @@ def _layout(run: Run) -> Layout:
     return run.pieces[0].job.header.layout  # type: ignore[attr-defined, no-any-return]
 
 
-def _locate(run: Run) -> Images:
-    return locate((job.header, first, count) for job, first, count in run.pieces)  # type: ignore[misc]
+def _locate(runs: Iterable[Run]) -> Images:
+    pieces = [piece for run in runs for piece in run.pieces]
+    return locate((job.header, first, count) for job, first, count in pieces)  # type: ignore[misc]
 
 
 def _by_piece(run: Run, done: NDArray[np.bool_]) -> list[bool]:
-    ends = np.cumsum([piece.frames for piece in run.pieces])
-    return [bool(part.all()) for part in np.split(done, ends[:-1])]
+    """Say of which pieces all images are done."""
+    starts = [piece.row - run.rows.start for piece in run.pieces]
+    return np.logical_and.reduceat(done, starts).tolist()  # type: ignore[no-any-return]

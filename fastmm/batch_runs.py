@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from fastmm.batch_options import BatchOptions
+from fastmm.read.ahead import CORES
 from fastmm.read.dicom.header import Header
 from fastmm.read.dicom.plain import is_plain
 from fastmm.read.rows import Job
 from fastmm.read.source import Source
 
-__all__ = ["Piece", "Run", "note_fault", "split_runs"]
+__all__ = ["Piece", "Run", "join_runs", "note_fault", "split_runs"]
 
-_IMAGES = 16  # of a run: enough that handing it to a thread costs nothing
+_IMAGES = 16  # of a run
+_JOINED = 64  # of plain runs one after the other: few, with little Python for each
 
 
 class Piece(NamedTuple):
@@ -53,18 +55,37 @@ def split_runs(jobs: Sequence[Job], options: BatchOptions) -> Iterator[Run]:
     from fastmm.kernels._files import READS
 
     compiled = READS and options.interpolation == "linear" and not options.antialias
-    run, count = Run([], False), 0
+    run, stop, layout = Run([], False), 0, None
     for job in jobs:
-        plain = compiled and is_plain(job.header) and _needs_no_mask(job.header, options)
+        before, layout = layout, _layout(job)
+        # Headers of one series share their layout, so that looking is mostly enough.
+        if layout is None or layout is not before:
+            plain = compiled and is_plain(job.header) and _needs_no_mask(job.header, options)
+        alike = plain == run.plain and (not plain or layout is before or layout == before)
         for piece in _pieces(job, plain):
-            if run.pieces and (count >= _IMAGES or not _continues(run, piece, plain)):
-                yield run
-                run, count = Run([], plain), 0
-            run = run if run.pieces else Run([], plain)
+            full = bool(run.pieces) and stop - run.pieces[0].row >= _IMAGES
+            if full or not alike or piece.row != stop:
+                if run.pieces:
+                    yield run
+                run, alike = Run([], plain), True
             run.pieces.append(piece)
-            count += piece.frames
+            stop = piece.row + piece.frames
     if run.pieces:
         yield run
+
+
+def join_runs(runs: Sequence[Run]) -> list[list[Run]]:
+    """Join short plain runs that follow each other, but leave some for each core."""
+    images = sum(run.rows.stop - run.rows.start for run in runs)
+    most = min(_JOINED, max(_IMAGES, images // (4 * CORES)))
+    joined: list[list[Run]] = []
+    for run in runs:
+        same = bool(joined) and run.plain and joined[-1][-1].plain
+        if same and run.rows.stop - joined[-1][0].rows.start <= most:
+            joined[-1].append(run)
+        else:
+            joined.append([run])
+    return joined
 
 
 def note_fault(options: BatchOptions, piece: Piece, fault: Exception) -> None:
@@ -76,20 +97,10 @@ def note_fault(options: BatchOptions, piece: Piece, fault: Exception) -> None:
     options.faults.extend((job.header.path, place, fault) for place in places)
 
 
-def _pieces(job: Job, plain: bool) -> Iterator[Piece]:
+def _pieces(job: Job, plain: bool) -> Sequence[Piece]:
     frames = job.header.frames
     step = _IMAGES if plain else frames  # what is decoded is decoded as a whole
-    for first in range(0, frames, step):
-        yield Piece(job, first, min(step, frames - first))
-
-
-def _continues(run: Run, piece: Piece, plain: bool) -> bool:
-    if run.plain != plain:
-        return False
-    last = run.pieces[-1].job
-    # Headers of one series share their layout, so that looking is mostly enough.
-    same = not plain or _layout(last) is _layout(piece.job) or _layout(last) == _layout(piece.job)
-    return same and piece.row == run.rows.stop
+    return [Piece(job, at, min(step, frames - at)) for at in range(0, frames, step)]
 
 
 def _layout(job: Job) -> object:

@@ -1,7 +1,7 @@
 """Read stored pixels from files and resize them, one file after the other, in the cache.
 
-Host only. One call takes some images of one layout through all of it without Python, so
-that several threads keep several cores busy.
+Host only. One call takes some images through all of it without Python, so that several
+threads keep several cores busy.
 """
 
 import numpy as np
@@ -23,8 +23,8 @@ def _read(path, offset, image, bits, largest):
     size = image.size * image.itemsize
     if read_at(path, offset, image.ctypes.data, size) < size:
         return False
-    up, down, padding, low, high, extended = bits
-    return _put_right(image, up, down, padding != 0, low, high, extended != 0, largest) < 0
+    padding, extended = bits[2] != 0, bits[5] != 0
+    return _put_right(image, bits[0], bits[1], padding, bits[3], bits[4], extended, largest) < 0
 
 
 def _fetch(paths, starts, offsets, bits, slope, out, done):
@@ -39,22 +39,28 @@ def _fetch(paths, starts, offsets, bits, slope, out, done):
         done[i] = _read(name, offsets[i], out[i : i + 1], bits, slope[i] < 0)
 
 
-def _load(paths, starts, offsets, bits, like, height, width, out, slope, intercept, limits,
+def _load(paths, starts, offsets, like, layouts, which, rows, out, slope, intercept, limits,
           y0, y1, wy, x0, x1, wx, done):  # fmt: skip
-    """Read each image, as `fetch` does, and resize it into its row of `out`.
+    """Read each image, as `fetch` does, and resize it into its one of the `rows` of `out`.
 
-    `like` is an array of the type of the pixels; rows that are not done stay as they are.
+    `like` is an array of the type of the pixels. `layouts` (layouts, 8) are the height, the
+    width and the bits of images, and `which` of them each image has; the tables of the axes
+    have a row for each. Rows that are not done stay as they are.
     """
-    pixels = np.empty((1, height * width), like.dtype)
-    source = pixels.reshape(1, 1, height, width)
+    most = 0
+    for k in range(layouts.shape[0]):
+        most = max(most, layouts[k, 0] * layouts[k, 1])
+    buffer = np.empty(most, like.dtype)
     z, wz = np.zeros(1, y0.dtype), np.zeros(1, wy.dtype)
     for i in range(offsets.size):
-        name = paths.ctypes.data + starts[i]
-        done[i] = _read(name, offsets[i], pixels, bits, slope[i] < 0)
+        name, k = paths.ctypes.data + starts[i], which[i]
+        height, width = layouts[k, 0], layouts[k, 1]
+        pixels = buffer[: height * width].reshape(1, height * width)
+        done[i] = _read(name, offsets[i], pixels, layouts[k, 2:], slope[i] < 0)
         if done[i]:
-            j = i + 1
-            _resize(source, out[i:j], slope[i:j], intercept[i:j], limits,
-                    z, z, wz, y0, y1, wy, x0, x1, wx)  # fmt: skip
+            source, target = pixels.reshape(1, 1, height, width), out[rows[i] : rows[i] + 1]
+            _resize(source, target, slope[i : i + 1], intercept[i : i + 1], limits,
+                    z, z, wz, y0[k], y1[k], wy[k], x0[k], x1[k], wx[k])  # fmt: skip
 
 
 fetch = HostKernel("fetch", _fetch)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from dicom_files import SERIES, image, write, write_series
 
-from fastmm import batch_device, batch_filling, batch_rows
+from fastmm import batch_device, batch_filling, batch_rows, batch_runs
 from fastmm.batch import load_images
 from fastmm.batch_rows import load_rows
 from fastmm.errors import DicomError, FastmmError, GeometryError
@@ -114,6 +114,34 @@ def test_the_compiled_way_changes_nothing(tmp_path, monkeypatch, options):
     np.testing.assert_array_equal(compiled.array, decoded.array)
     assert compiled.n_bytes == decoded.n_bytes
     assert compiled.units == decoded.units
+
+
+def test_short_series_of_many_kinds_share_a_call(tmp_path, monkeypatch):
+    kinds = ["i2", "u1", "u2"]
+    for n in range(70):
+        pixels = image(n, (5 + n // 4 % 3, 4 + n // 4 % 5), 0, 256).astype(kinds[n // 4 % 3])
+        write(
+            tmp_path / f"{n:02}.dcm",
+            pixels,
+            RescaleSlope=1 + n / 8,
+            SeriesInstanceUID=f"1.{n // 4}",
+        )
+    paths = sorted(tmp_path.iterdir())
+    paths.insert(9, write(tmp_path / "wide.dcm", image(1).astype("u4")))
+    monkeypatch.setattr(batch_runs, "CORES", 1)
+    calls: list[int] = []
+    original = batch_filling.load_plain
+    monkeypatch.setattr(
+        batch_filling,
+        "load_plain",
+        lambda out, runs, options: calls.append(len(runs)) or original(out, runs, options),
+    )
+    compiled = load_rows(paths, (6, 6), device="cpu")
+    assert max(calls) == 4
+    monkeypatch.setattr(_files, "READS", False)
+    decoded = load_rows(paths, (6, 6), device="cpu")
+    np.testing.assert_array_equal(compiled.array, decoded.array)
+    assert compiled.n_bytes == decoded.n_bytes
 
 
 def test_common_files_take_the_compiled_way(tmp_path, monkeypatch):

@@ -18,7 +18,9 @@ from fastmm.read.dicom import heads
 from fastmm.read.dicom.header import Header
 from fastmm.read.dicom.heads import read_headers
 from fastmm.read.dicom.lookup import Lookup
+from fastmm.read.dicom.scans import scan
 from fastmm.read.dicom.slices import read_header
+from fastmm.read.dicom.tag_table import TAGS
 
 
 def full(path: Path):
@@ -109,6 +111,86 @@ def test_what_differs_within_a_series_stays_with_its_file(tmp_path):
             StudyDescription="x" * n,  # moves the pixels
         )
     assert compare(files_under(tmp_path)) == 20
+
+
+NUMBERS = ["1.5", "0.0123", "2.5e-3", "1.E+2", " 3 ", ".5", "1234567.89012345", "-2", "+0.10"]
+NUMBERS += ["1", "1", "0", "1e39", "", "x", r"1.5\2", "-0", "7", None, "7", "1e-400", "9e", "nan"]
+
+
+def with_values(path: Path, values: dict[str, str | None], **tags) -> None:
+    """Write a slice whose decimal values are these texts, or are not there."""
+    raw = {}
+    for name, text in values.items():
+        tag, value = TAGS[name][0], (text or "").encode()
+        raw[f"{tag:08X}"] = "DS", value + b" " * (len(value) % 2)
+    left_out = {name: None for name, text in values.items() if text is None}
+    for name in left_out:
+        del raw[f"{TAGS[name][0]:08X}"]
+    write(path, raw=raw, **tags, **left_out)
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_what_a_rescale_may_be_within_a_series(tmp_path, kind):
+    pairs = [*zip(NUMBERS, reversed(NUMBERS), strict=True), *((s, "5") for s in NUMBERS)]
+    for n, pair in enumerate(pairs):
+        values = dict(zip(("RescaleSlope", "RescaleIntercept"), pair, strict=True))
+        file = tmp_path / f"{n:02}.dcm"
+        with_values(file, values, Modality="CR", PhotometricInterpretation=kind)
+    assert compare(files_under(tmp_path)) > 15
+
+
+PLACES = [r"1\2\3", r"1\2", r"1\2\3\4", "-1.5 \\ 2e1\\\0-0.0", r"1e9\0\0", r"\\", "", r"1\2\-3"]
+PLACES += [r"0.1234567890123456\9007199254740993\1e-22", r"1e22\1\1", r"1e23\1\1", None]
+PLACES += [r"-158.135803\-179.035797\-75.699997", r"+.5\5.\0000000000000000000000000001"]
+
+
+def test_what_a_position_may_be_within_a_series(tmp_path):
+    for n, text in enumerate(PLACES * 3):
+        with_values(tmp_path / f"{n:02}.dcm", {"ImagePositionPatient": text})
+    assert compare(files_under(tmp_path)) > 20
+
+
+def test_decimal_text_is_what_python_makes_of_it(tmp_path):
+    rng = random.Random(5)
+    expected = []
+    for n in range(200):
+        numbers = [rng.uniform(-1, 1) * 10 ** rng.randint(-8, 8) for _ in range(3)]
+        texts = [f"{number:.{rng.randint(1, 17)}{rng.choice('gef')}}" for number in numbers]
+        with_values(tmp_path / f"{n:03}.dcm", {"ImagePositionPatient": "\\".join(texts)})
+        expected.append([float(text) for text in texts])
+    found = scan(files_under(tmp_path)).numbers[:, :3]
+    understood = ~np.isnan(found).any(axis=1)
+    assert 20 < understood.sum() < 200
+    np.testing.assert_array_equal(found[understood], np.array(expected)[understood])
+
+
+def test_without_compiled_reading_the_same_is_found(tmp_path, monkeypatch):
+    from fastmm.kernels import _files
+
+    write_series(tmp_path, 10)
+    for n, length in enumerate([3_000, 16_000, 100_000, 300_000]):
+        private = {"00091010": ("OB", bytes(length)), "00090010": ("LO", b"MINE")}
+        write(tmp_path / f"long{n}.dcm", raw=private)
+    (tmp_path / "folder.dcm").mkdir()
+    (tmp_path / "empty.dcm").touch()
+    os.mkfifo(tmp_path / "pipe.dcm")
+    paths = [*sorted(tmp_path.iterdir()), tmp_path / "none.dcm"]
+    fast = compare(paths)
+    monkeypatch.setattr(_files, "LOOKS", False)
+    assert compare(paths) == fast == 13
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    write_series(tmp_path, 8)
+    files = files_under(tmp_path)
+    with pytest.raises(ValueError, match="null"):
+        list(read_headers([*files, Path(f"{files[0]}\0more")]))
+
+
+def test_many_values_are_left_to_the_full_reader(tmp_path):
+    for n in range(8):
+        write(tmp_path / f"{n}.dcm", PatientID="9" * (3000 if n == 5 else 3))
+    assert compare(files_under(tmp_path)) == 7
 
 
 def test_long_headers(tmp_path):

@@ -79,18 +79,27 @@ def test_fetch_reads_each_file_and_says_which_it_could_not(tmp_path):
 
 
 def test_load_is_read_and_resize(tmp_path):
-    stack = np.random.default_rng(3).integers(0, 999, (3, 6, 5)).astype("u2")
+    rng = np.random.default_rng(3)
+    sizes = [(6, 5), (6, 5), (3, 9), (6, 5)]
+    stack = [rng.integers(0, 999, size).astype("u2") for size in sizes]
     names, starts, offsets = files(tmp_path, stack)
-    out, done = np.full((3, 1, 4, 7), np.nan, "f4"), np.zeros(3, bool)
-    slope, intercept = np.array([1, 2, -3], "f4"), np.array([0, 5, 7], "f4")
     (tmp_path / "1 ü.raw").unlink()
+    out, done = np.full((6, 1, 4, 7), np.nan, "f4"), np.zeros(4, bool)
+    slope, intercept = np.array([1, 2, -3, 4], "f4"), np.array([0, 5, 7, 9], "f4")
+    layouts, which = np.array([(6, 5, *BITS), (3, 9, *BITS)]), np.array([0, 0, 1, 0])
+    y, x = (
+        [np.stack(t) for t in zip(*(linear_tables(n, size, "f") for n in axis), strict=True)]
+        for axis, size in (((6, 3), 4), ((5, 9), 7))
+    )
+    rows = np.array([4, 1, 0, 5])
+    limits = np.array([-np.inf, np.inf], "f4")
     load(
-        names, starts, offsets, BITS, np.empty(0, "u2"), 6, 5, out, slope, intercept,
-        np.array([-np.inf, np.inf], "f4"), *linear_tables(6, 4, "f"), *linear_tables(5, 7, "f"),
-        done,
+        names, starts, offsets, np.empty(0, "u2"), layouts, which, rows, out, slope, intercept,
+        limits, *y, *x, done,
     )  # fmt: skip
-    assert done.tolist() == [True, False, True]
-    assert np.isnan(out[1]).all()
-    for n in (0, 2):
+    assert done.tolist() == [True, False, True, True]
+    assert np.isnan(out[[1, 2, 3]]).all()
+    for n in (0, 2, 3):
         expected = resize(stack[n] * slope[n] + intercept[n], (4, 7))
-        np.testing.assert_allclose(out[n, 0], expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+        near = 2e-6 * np.abs(expected).max()
+        np.testing.assert_allclose(out[rows[n], 0], expected, rtol=0, atol=near)

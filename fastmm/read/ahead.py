@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any
 
@@ -19,7 +19,7 @@ _SLOW = 0.02  # seconds that a call waits for a slow disk; a busy machine takes 
 
 
 def read_ahead(
-    pool: Executor, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
+    pool: Executor, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
 ) -> Iterator[tuple[Any, Any]]:
     """Yield (error, result) of each call in order, few calls ahead of the consumer."""
     running: deque[Future[Any]] = deque()
@@ -40,13 +40,14 @@ def read_ahead(
 
 
 def read_patiently(
-    pool: Executor | None, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
+    pool: Executor | None, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]
 ) -> Iterator[tuple[Any, Any]]:
     """Yield as `read_ahead`, but take threads only where calls wait for the disk.
 
     Work that is mostly Python's gets slower when threads share it.
     """
-    for n, call in enumerate(calls):
+    todo = iter(calls)
+    for call in todo:
         start, busy = time.perf_counter(), time.thread_time()
         error = result = None
         try:
@@ -56,5 +57,5 @@ def read_patiently(
         took, worked = time.perf_counter() - start, time.thread_time() - busy
         yield error, result
         if pool is not None and took - worked > _SLOW:
-            yield from read_ahead(pool, function, calls[n + 1 :])
+            yield from read_ahead(pool, function, todo)
             return

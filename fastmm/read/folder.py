@@ -96,10 +96,10 @@ def kind_of(path: Path) -> str:
 def is_folder(path: Path) -> bool:
     """Say whether a path is a folder; what else may be wrong with it, `kind_of` tells."""
     try:
-        return path.is_dir()
+        return stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 (each of many files is asked)
     except PermissionError:
         raise
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

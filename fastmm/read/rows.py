@@ -133,8 +133,10 @@ def _plan_path(
 
 
 def _of_file(path: Path, found: Source | FastmmError | OSError) -> _Found:
+    if not isinstance(found, (FastmmError, OSError)):
+        return _Found([found], [], [])
     if not isinstance(found, NoImageError) or not is_directory(path):
-        return _sorted_out([(path, found)])
+        return _Found([], [(path, found)], [])
     try:
         return _of_series(path, read_members(referenced_files(path))[0], [], "")
     except (FastmmError, OSError) as error:

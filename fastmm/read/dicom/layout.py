@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Layout:
         """Number of samples of all frames."""
         return self.rows * self.columns * self.frames * self.samples
 
-    @property
+    @cached_property
     def n_bytes(self) -> int:
         """Size of the pixels as they are stored."""
         values = self.values // 3 * 2 if self.subsampled else self.values

@@ -12,6 +12,7 @@ from fastmm.read.dicom.geometry import check_orientation
 from fastmm.read.dicom.tags import Tags, label
 
 __all__ = [
+    "FARTHEST",
     "read_grid_offsets",
     "read_orientation",
     "read_position",
@@ -20,16 +21,16 @@ __all__ = [
 ]
 
 # In mm: farther away lies nothing, and squares and sums of such numbers do not overflow.
-_FARTHEST = 1e9
+FARTHEST = 1e9
 
 
 def read_position(tags: Tags) -> NDArray[np.float64] | None:
     """Return ImagePositionPatient as an array of shape (1, 3), or None."""
     position = tags.numbers("ImagePositionPatient", 3)
-    if position is not None and not all(abs(value) < _FARTHEST for value in position):
+    if position is not None and not all(abs(value) < FARTHEST for value in position):
         raise GeometryError(
             f"{tags.path}: {label('ImagePositionPatient')}{tags.where} must be finite, and less "
-            f"than {_FARTHEST:g} mm away."
+            f"than {FARTHEST:g} mm away."
         )
     return None if position is None else np.array([position])
 
@@ -48,7 +49,7 @@ def read_spacing(tags: Tags) -> tuple[float, float] | None:
     if spacing is None:
         return None
     for value in spacing:
-        if not 0 < value < _FARTHEST:
+        if not 0 < value < FARTHEST:
             raise GeometryError(
                 f"{tags.path}: {label('PixelSpacing')}{tags.where} must be positive and "
                 f"finite, got {value:g} mm."
@@ -60,7 +61,7 @@ def read_thickness(tags: Tags) -> float:
     """Return SliceThickness in mm, NaN where unknown."""
     thickness = (tags.numbers("SliceThickness", 1) or (math.nan,))[0]
     # Often 0 or absent; positions say it better.
-    return thickness if 0 < thickness < _FARTHEST else math.nan
+    return thickness if 0 < thickness < FARTHEST else math.nan
 
 
 def read_grid_offsets(
@@ -73,10 +74,10 @@ def read_grid_offsets(
     if position is None or orientation is None or not tags.filled("GridFrameOffsetVector"):
         return None
     offsets = np.array(tags.numbers("GridFrameOffsetVector", frames))
-    if not (np.abs(offsets) < _FARTHEST).all():
+    if not (np.abs(offsets) < FARTHEST).all():
         raise GeometryError(
             f"{tags.path}: {label('GridFrameOffsetVector')} must be finite, and less than "
-            f"{_FARTHEST:g} mm."
+            f"{FARTHEST:g} mm."
         )
     normal = np.cross(orientation[:3], orientation[3:])
     if offsets[0] != 0:

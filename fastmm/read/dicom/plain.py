@@ -67,7 +67,8 @@ def locate(pieces: Iterable[tuple[Header, int, int]]) -> Images:
         starts += [end] * count
         end += len(names[-1])
         size = header.layout.n_bytes // header.layout.frames
-        offsets += [header.offset + frame * size for frame in range(first, first + count)]
+        at = header.offset + first * size
+        offsets += range(at, at + count * size, size)
         slopes.append(header.slope[first : first + count])
         intercepts.append(header.intercept[first : first + count])
     return Images(

@@ -12,12 +12,13 @@ from fastmm.read.dicom.layout import Layout
 from fastmm.read.dicom.lookup import Lookup
 from fastmm.read.dicom.tags import Tags, label, shown
 
-__all__ = ["Rescaling", "read_rescale"]
+__all__ = ["Rescaling", "fits", "inverted", "read_rescale"]
 
 # Modalities whose MONOCHROME1 means inverted intensities; in the others the
 # photometric interpretation is for display only, and inverting would ruin HU and Bq/ml.
 _INVERTED_MODALITIES = {"CR", "DX", "MG", "XA", "RF", "OT"}
 _UNSPECIFIED = ("", "US")
+_MOST = float(np.finfo(np.float32).max)
 
 
 class Rescaling(NamedTuple):
@@ -60,17 +61,30 @@ def read_rescale(
                     "PhotometricInterpretation", "is 'MONOCHROME1', and floats have no range"
                 )
             inverted_about = lowest + highest  # 2^BitsStored - 1 unsigned, -1 signed
-            slope, intercept = -slope, intercept + slope * inverted_about
+            slope, intercept = inverted(slope, intercept, inverted_about)
         else:
             notes.append(
                 f"MONOCHROME1 is only for display in {modality or 'this modality'}; "
                 "the values are not inverted"
             )
-    if not layout.floating:
-        largest = max(abs(v * slope + intercept) for v in (lowest, highest))
-        if not largest <= float(np.finfo(np.float32).max):
-            raise tags.fault("RescaleSlope", f"and intercept exceed float32: up to {largest:g}")
+    if not layout.floating and not fits(slope, intercept, lowest, highest):
+        largest = _largest(slope, intercept, lowest, highest)
+        raise tags.fault("RescaleSlope", f"and intercept exceed float32: up to {largest:g}")
     return Rescaling(slope, intercept, units, tuple(notes), inverted_about)
+
+
+def inverted(slope: float, intercept: float, about: float) -> tuple[float, float]:
+    """Return slope and intercept of stored values that are inverted about half of `about`."""
+    return -slope, intercept + slope * about
+
+
+def fits(slope: float, intercept: float, lowest: int, highest: int) -> bool:
+    """Say whether all values from `lowest` to `highest` are float32 after the rescale."""
+    return _largest(slope, intercept, lowest, highest) <= _MOST
+
+
+def _largest(slope: float, intercept: float, lowest: int, highest: int) -> float:
+    return max(abs(v * slope + intercept) for v in (lowest, highest))
 
 
 def _finite(tags: Tags, name: str, what: str) -> float:

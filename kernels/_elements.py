@@ -1,8 +1,7 @@
-"""Find the wanted elements of DICOM data sets in the first bytes of files.
+"""Where the wanted elements of a DICOM data set are in the first bytes of a file.
 
-Host only: it serves the reading of headers, many of them in one call. It takes the one
-common case, explicit or implicit VR little endian with tags in ascending order, and says
-so where a file is anything else; a slower reader then judges that file.
+It takes the one common case, explicit or implicit VR little endian with tags in ascending
+order, and says so where a file is anything else; a slower reader then judges that file.
 
 No byte is touched but ``head[:length]``: every position is compared with the length first,
 and positions are 64-bit sums of 32-bit lengths, which cannot overflow.
@@ -10,18 +9,18 @@ and positions are 64-bit sums of 32-bit lengths, which cannot overflow.
 
 import numpy as np
 
-from ._jit import HostKernel, scalar
+from ._jit import scalar
 
-__all__ = ["FOUND", "LATER", "UNUSUAL", "find"]
+__all__ = ["DEEPEST", "FOUND", "LATER", "PIXELS", "UNUSUAL", "find_in"]
 
 FOUND = 0  # all wanted elements up to the pixels are found
 LATER = 1  # the head ends before the pixels
 UNUSUAL = 2  # not for this reader
+PIXELS = 0x7FE00010
+DEEPEST = 32  # level of nested sequences
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_PIXELS = 0x7FE00010
-_DEEPEST = 32
 _LONGEST = 1 << 16  # of a wanted value
 _IMPLICIT = np.frombuffer(b"1.2.840.10008.1.2", np.uint8)
 
@@ -113,7 +112,7 @@ def _skip_items(head, at, length, implicit, unknown, inner):
                 inner[depth] = state & 2
             elif size != _UNDEFINED:
                 at += size
-            elif depth + 1 >= _DEEPEST:
+            elif depth + 1 >= DEEPEST:
                 return UNUSUAL, at
             else:
                 depth += 1
@@ -157,7 +156,11 @@ def _meta(head, length, wanted, found):
 
 
 @scalar
-def _find_in(head, length, wanted, found, inner):
+def find_in(head, length, wanted, found, inner):
+    """Find `wanted` tags, ascending: (offset, length) in `found`; return the status.
+
+    `inner` is room for as many numbers as sequences nest.
+    """
     status, at, implicit = _meta(head, length, wanted, found)
     if status != FOUND:
         return status
@@ -172,14 +175,14 @@ def _find_in(head, length, wanted, found, inner):
         status, at, size = _element(head, at, length, implicit)
         if status != FOUND:
             return status
-        if tag <= last or tag >= 0xFFFE0000 or tag > _PIXELS:
+        if tag <= last or tag >= 0xFFFE0000 or tag > PIXELS:
             return UNUSUAL
         last = tag
         while n < wanted.size and wanted[n] < tag:
             n += 1
         if n < wanted.size and wanted[n] == tag:
             found[n, 0], found[n, 1] = at, size
-            if tag == _PIXELS:
+            if tag == PIXELS:
                 known = implicit or (head[at - 8] == 79 and head[at - 7] in (66, 87))
                 return FOUND if size != _UNDEFINED and known else UNUSUAL
             if size > _LONGEST:
@@ -192,41 +195,3 @@ def _find_in(head, length, wanted, found, inner):
                 return status
         else:
             at += size
-
-
-@scalar
-def _equal(head, found, other, known, wanted, free):
-    """Say whether two heads have the same wanted elements, all but `free` and the pixels."""
-    for n in range(wanted.size):
-        at, place, size = found[n, 0], known[n, 0], found[n, 1]
-        if wanted[n] == free:
-            continue
-        if size != known[n, 1] or (at < 0) != (place < 0):
-            return False
-        if wanted[n] == _PIXELS:
-            at, place, size = at - 8, place - 8, 8  # VR and length, or tag and length
-        for i in range(size if at >= 0 else 0):
-            if head[at + i] != other[place + i]:
-                return False
-    return True
-
-
-def _find(heads, lengths, wanted, free, found, status, same):
-    """Find `wanted` tags, ascending, in each head: (offset, length) in `found`, or -1.
-
-    `same` says of a head whose status is FOUND that the one before it has the same values,
-    but for those of the tag `free`, and its pixels at any place.
-    """
-    inner = np.zeros(_DEEPEST, np.int64)
-    for i in range(heads.shape[0]):
-        found[i] = -1
-        status[i] = _find_in(heads[i], lengths[i], wanted, found[i], inner)
-        same[i] = (
-            i > 0
-            and status[i] == FOUND
-            and status[i - 1] == FOUND
-            and _equal(heads[i], found[i], heads[i - 1], found[i - 1], wanted, free)
-        )
-
-
-find = HostKernel("find", _find)
