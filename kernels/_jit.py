@@ -41,6 +41,7 @@ __all__ = [
     "HostKernel",
     "Kernel",
     "columns",
+    "copier",
     "cuda",
     "foreign",
     "numba_cuda",
@@ -182,6 +183,33 @@ def columns(step: int, first: int, lanes: int) -> Any:
 
     overload(plain)(
         lambda flat, left, right, i: lambda flat, left, right, i: take(flat, left, right, i)
+    )
+    return plain
+
+
+def copier(lanes: int) -> Any:
+    """Return a helper, ``copy(src, start, out, begin)``, that copies `lanes` elements at once."""
+
+    @intrinsic
+    def copy(_typing: Any, src: Any, start: Any, out: Any, begin: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            places = []
+            for kind, array, at in zip(signature.args[::2], args[::2], args[1::2], strict=True):
+                flat = arrayobj.make_array(kind)(context, builder, array)
+                vector = ir.VectorType(flat.data.type.pointee, lanes).as_pointer()
+                places.append(builder.bitcast(builder.gep(flat.data, [at]), vector))
+            size = context.get_abi_sizeof(flat.data.type.pointee)
+            builder.store(builder.load(places[0], align=size), places[1], align=size)
+            return context.get_dummy_value()
+
+        intp = numba.types.intp
+        return numba.types.void(src, intp, out, intp), emit
+
+    def plain(src: Any, start: int, out: Any, begin: int) -> None:
+        out[begin : begin + lanes] = src[start : start + lanes]
+
+    overload(plain)(
+        lambda src, start, out, begin: lambda src, start, out, begin: copy(src, start, out, begin)
     )
     return plain
 
