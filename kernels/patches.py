@@ -1,13 +1,13 @@
 """Copy patches of a (batch, z, y, x) array, all or chosen ones, to places of their own.
 
 Values pass through as bits: the arrays are unsigned integers of the pixels' size, so four
-builds serve all dtypes. Bytes: each output element is written once; the input is read
+builds serve all dtypes. Bytes: each output element is written about once; the input is read
 from memory about once, and again from the cache for each overlap.
 """
 
 import numpy as np
 
-from ._jit import Kernel, cuda, foreign, prange, scalar
+from ._jit import Kernel, copier, cuda, foreign, prange, scalar
 
 __all__ = ["extract", "gather"]
 
@@ -75,20 +75,43 @@ def _copy_patch(src, rows, x, width, mode, fill, out, begin, size):
         begin += size
 
 
+_copy_4, _copy_8, _copy_16 = copier(4), copier(8), copier(16)
+_SHORT = 32  # elements of a row, up to which a call of memcpy costs more than the copying
+
+
 @scalar
-def _spread(src, rows, x, step, fill, out, begin, pixels, size, count):
-    """Copy `count` patches of narrow rows, one pixel of all patches after the other."""
-    for r in range(rows.size):
-        for px in range(size):
-            s, o = np.uint64(rows[r] + x + px), np.uint64(begin + r * size + px)
-            for _ in range(count):
-                out[o] = src[s] if rows[r] >= 0 else fill
-                s += np.uint64(step)
-                o += np.uint64(pixels)
+def _copy_short(src, rows, step, out, begin, size, count):
+    """Copy `count` patches of short rows as whole vectors, each `step` columns after the last.
 
-
-_NARROW = 8  # pixels of a row that cost more to copy as a row than one by one
-_TOGETHER = 64  # patches, few enough for the cache
+    What a row writes too much, the next one mends; where none follows, or the source ends,
+    elements are copied one by one.
+    """
+    pixels = rows.size * size
+    room = 4 if size <= 4 else (8 if size <= 8 else (size + 15) // 16 * 16)
+    most = min((count * pixels - room + size) // pixels, (src.size - room - rows.max()) // step + 1)
+    whole = min(max(most, 0), count)
+    o = begin
+    if size <= 4:
+        for x in range(0, whole * step, step):
+            for r in range(rows.size):
+                _copy_4(src, rows[r] + x, out, o)
+                o += size
+    elif size <= 8:
+        for x in range(0, whole * step, step):
+            for r in range(rows.size):
+                _copy_8(src, rows[r] + x, out, o)
+                o += size
+    else:
+        for x in range(0, whole * step, step):
+            for r in range(rows.size):
+                for i in range(0, size, 16):
+                    _copy_16(src, rows[r] + x + i, out, o + i)
+                o += size
+    for x in range(whole * step, count * step, step):
+        for r in range(rows.size):
+            for i in range(size):
+                out[o + i] = src[rows[r] + x + i]
+            o += size
 
 
 def _rows(src, out, layout, fill):
@@ -104,11 +127,9 @@ def _rows(src, out, layout, fill):
         y = task % grid_y * step_y - before_y
         _find_rows(shape, size, task // (grid_z * grid_y), z, y, mode, rows)
         inside = before_x == 0 and (grid_x - 1) * step_x + size[2] <= shape[2]
-        if inside and size[2] <= _NARROW:
-            for gx in range(0, grid_x, _TOGETHER):
-                begin, count = (task * grid_x + gx) * pixels, min(_TOGETHER, grid_x - gx)
-                x = gx * step_x
-                _spread(flat, rows, x, step_x, fill[0], target, begin, pixels, size[2], count)
+        if inside and size[2] <= _SHORT and rows.min() >= 0:
+            begin = np.int64(task) * grid_x * pixels
+            _copy_short(flat, rows, np.int64(step_x), target, begin, size[2], grid_x)
             continue
         for gx in range(grid_x):
             begin, x = (task * grid_x + gx) * pixels, gx * step_x - before_x

@@ -7,60 +7,123 @@ blended, along y, z and then x. The tables of an axis that keeps its size have w
 
 import numpy as np
 
+from ._columns import ahead, pairs, stretch
 from ._interp import blend, rescale
 from ._jit import Kernel, cuda, prange, scalar
 
 __all__ = ["linear"]
 
 
-_ROWS = 16  # of a task: enough that its memory is read in long runs, few enough for the cache
+_ROWS = 32  # of a task
+_CACHE = 1 << 21  # bytes that need not be asked for before they are read
+_AHEAD = 4  # rows between asking for what one needs and blending it
 
 
 @scalar
-def _read_row(line, upper, lower, weight, slope, intercept, low, high, plain):
-    """Rescale two source rows and blend them into `line`; `plain` if there is no rescale."""
+def _blend_two(line, a, b, weight):
     kind = line.dtype.type
-    if plain:
-        for i in range(line.size):
-            line[i] = blend(kind(upper[i]), kind(lower[i]), weight)
-    else:
-        for i in range(line.size):
-            line[i] = blend(
-                rescale(kind(upper[i]), slope, intercept, low, high),
-                rescale(kind(lower[i]), slope, intercept, low, high),
-                weight,
-            )
+    for i in range(line.size):
+        line[i] = blend(kind(a[i]), kind(b[i]), weight)
+
+
+@scalar
+def _blend_four(line, a, b, c, d, weight, far):
+    kind = line.dtype.type
+    for i in range(line.size):
+        near = blend(kind(a[i]), kind(b[i]), weight)
+        line[i] = blend(near, blend(kind(c[i]), kind(d[i]), weight), far)
+
+
+@scalar
+def _blend_two_rescaled(line, a, b, weight, slope, intercept, low, high):
+    kind = line.dtype.type
+    for i in range(line.size):
+        line[i] = blend(
+            rescale(kind(a[i]), slope, intercept, low, high),
+            rescale(kind(b[i]), slope, intercept, low, high),
+            weight,
+        )
+
+
+@scalar
+def _whole_step(x0, x1, wx, width):
+    """Return 2, 4 or 8 if each output is the middle of so many inputs, or else 0."""
+    step = width // x0.size
+    if step * x0.size != width or not (step == 2 or step == 4 or step == 8):
+        return 0
+    half, middle = wx.dtype.type(0.5), step // 2
+    for i in range(x0.size):
+        if np.int64(x1[i]) != step * i + middle or x0[i] + np.uint32(1) != x1[i] or wx[i] != half:
+            return 0
+    return step
+
+
+@scalar
+def _gather(row, line, x0, x1, wx):
+    for i in range(row.size):
+        row[i] = blend(line[x0[i]], line[x1[i]], wx[i])
+
+
+@scalar
+def _halve(row, left, right, weight):
+    for i in range(row.size):
+        row[i] = blend(left[i], right[i], weight)
 
 
 def _rows(src, out, slope, intercept, limits, z0, z1, wz, y0, y1, wy, x0, x1, wx):
     # Blending whole source rows first reads memory in order and vectorises; only the last
     # step, which is short, gathers.
     depth, height, width = out.shape[1:]
+    long, tall, wide = src.shape[1:]
     low, high = limits[0], limits[1]
+    flat, target = src.reshape(-1), out.reshape(-1)
+    step = _whole_step(x0, x1, wx, wide)
+    far_away = src.size * src.itemsize > _CACHE
     blocks = (height + _ROWS - 1) // _ROWS
     for task in prange(out.shape[0] * depth * blocks):
-        n = task // (depth * blocks)
-        k = task // blocks % depth
-        start = task % blocks * _ROWS
-        stop = min(start + _ROWS, height)
+        n, k = np.int64(task // (depth * blocks)), np.int64(task // blocks % depth)
+        start = np.int64(task % blocks * _ROWS)
         a, b, w = slope[n], intercept[n], wz[k]
         plain = a == 1 and b == 0 and low == -np.inf and high == np.inf
-        near, far, target = src[n, z0[k]], src[n, z1[k]], out[n, k]
-        lines = np.empty((_ROWS, src.shape[3]), out.dtype)
-        for j in range(start, stop):
-            line, v = lines[j - start], wy[j]
-            _read_row(line, near[y0[j]], near[y1[j]], v, a, b, low, high, plain)
-        if w != 0:
-            beyond = np.empty(src.shape[3], out.dtype)
-            for j in range(start, stop):
-                line, v = lines[j - start], wy[j]
-                _read_row(beyond, far[y0[j]], far[y1[j]], v, a, b, low, high, plain)
-                for i in range(line.size):
-                    line[i] = blend(line[i], beyond[i], w)
-        for j in range(start, stop):
-            row, line = target[j], lines[j - start]
-            for i in range(width):
-                row[i] = blend(line[x0[i]], line[x1[i]], wx[i])
+        near, far = (n * long + np.int64(z0[k])) * tall, (n * long + np.int64(z1[k])) * tall
+        room = np.empty(2 * (wide + width), out.dtype)
+        line, beyond = stretch(room, 0, wide), stretch(room, wide, wide)
+        left, right = stretch(room, 2 * wide, width), stretch(room, 2 * wide + width, width)
+        for j in range(start, min(start + _ROWS, height)):
+            v, upper, lower = wy[j], np.int64(y0[j]), np.int64(y1[j])
+            # In two halves, since only so many lines can be under way at once.
+            later = j + _AHEAD if far_away and j + _AHEAD < height else -1
+            if later >= 0:
+                ahead(flat, (near + np.int64(y0[later])) * wide, wide)
+                if w != 0:
+                    ahead(flat, (far + np.int64(y0[later])) * wide, wide)
+            one = stretch(flat, (near + upper) * wide, wide)
+            two = stretch(flat, (near + lower) * wide, wide)
+            if w == 0:
+                if plain:
+                    _blend_two(line, one, two, v)
+                else:
+                    _blend_two_rescaled(line, one, two, v, a, b, low, high)
+            else:
+                three = stretch(flat, (far + upper) * wide, wide)
+                four = stretch(flat, (far + lower) * wide, wide)
+                if plain:
+                    _blend_four(line, one, two, three, four, v, w)
+                else:
+                    _blend_two_rescaled(line, one, two, v, a, b, low, high)
+                    _blend_two_rescaled(beyond, three, four, v, a, b, low, high)
+                    for i in range(wide):
+                        line[i] = blend(line[i], beyond[i], w)
+            if later >= 0:
+                ahead(flat, (near + np.int64(y1[later])) * wide, wide)
+                if w != 0:
+                    ahead(flat, (far + np.int64(y1[later])) * wide, wide)
+            row = stretch(target, ((n * depth + k) * height + j) * width, width)
+            if step > 0:
+                pairs(line, step, left, right)
+                _halve(row, left, right, wx[0])
+            else:
+                _gather(row, line, x0, x1, wx)
 
 
 def _threads(work, src, out, slope, intercept, limits, z0, z1, wz, y0, y1, wy, x0, x1, wx):
