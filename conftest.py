@@ -14,6 +14,17 @@ SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 REAL_DATA = Path(__file__).resolve().parent.parent / "shared" / "data"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run the whole suite on several cores, unless told how many (``-n 0``: in one process)."""
+    whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a worker starts none of its own
+        return
+    if whole and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
+        config.option.numprocesses = min(4, os.cpu_count() or 1)
+        config.option.dist = "loadfile"
+
+
 @dataclass(frozen=True)
 class Arrays:
     """One array library, as a test sees it: how to bring data there and back."""

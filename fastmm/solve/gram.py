@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,12 +37,15 @@ class KernelFunction(NamedTuple):
         Used by "poly".
     coef0 : float
         Used by "poly".
+    parallel : bool
+        On the CPU, whether a matrix may use other threads than its own.
     """
 
     kernel: Any
     gamma: float | None = None
     degree: int = 3
     coef0: float = 1.0
+    parallel: bool = True
 
     def training(self, X: Any, xp: Any) -> Any:
         """Return the symmetric matrix (n, n) of the training rows, float64, as it is."""
@@ -81,6 +85,7 @@ class KernelFunction(NamedTuple):
     def _named(self, X: Any, Y: Any) -> Any:
         # float64, since the solution magnifies errors of the kernel by up to n C.
         space, X, Y = _wide(X, Y)
+        space = replace(space, parallel=space.parallel and self.parallel)
         if self.kernel == "linear":
             return kernel_matrices.linear(X, Y)
         gamma: float = self.gamma  # type: ignore[assignment]

@@ -40,9 +40,9 @@ class KernelRidgeCV(KernelRegressor):
     gamma : float, "scale", "auto", None or a sequence of them, default None
         As in :class:`KernelRidge`. Of a sequence the best is chosen, together with the
         penalty; their distances are computed once.
-    scoring : {None, "neg_mean_squared_error", "r2", "roc_auc", "accuracy", \
-"balanced_accuracy"}, default None
-        What to maximise, as in :class:`RidgeCV`; None is "neg_mean_squared_error".
+    scoring : str or None, default None
+        What to maximise, as in :class:`RidgeCV`: "neg_mean_squared_error" (None), "r2",
+        "roc_auc", "accuracy" or "balanced_accuracy".
     alpha_per_target : bool, default False
         Whether each target has a penalty of its own; else one has the best mean score.
     cv : None, int, splitter or iterable of (train, test), default None

@@ -71,9 +71,9 @@ def linear_map(
 
     Parameters
     ----------
-    estimator : Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV, KernelRidge, \
-            KernelRidgeCV, LSSVC or LSSVCCV
-        Its parameters; it stays as it is.
+    estimator : estimator
+        Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV, KernelRidge, KernelRidgeCV, LSSVC
+        or LSSVCCV. Its parameters; it stays as it is.
     X, y, groups, sample_weight
         As for ``fit``; `y` of shape (n,).
     scoring : str, optional

@@ -67,9 +67,9 @@ def permutation_test(
 
     Parameters
     ----------
-    estimator : Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV, KernelRidge, \
-            KernelRidgeCV, LSSVC or LSSVCCV
-        Its parameters, also those of its search and of its folds; it stays as it is.
+    estimator : estimator
+        Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV, KernelRidge, KernelRidgeCV, LSSVC
+        or LSSVCCV. Its parameters, also those of its search and of its folds; it stays as it is.
     X : array of shape (n, d)
         Rows of features, NumPy or CuPy.
     y : array of shape (n,)
