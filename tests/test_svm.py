@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import laplacian_kernel, linear_kernel, polynomial
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmm import SVC
-from fastmm.solve import svm_growth, svm_kernel, svm_newton, svm_system
+from fastmm.solve import svm_conjugate, svm_growth, svm_kernel, svm_newton, svm_system
 from fastmm.solve.svm_solution import solve_svm
 
 CS = (0.1, 1.0, 10.0, 100.0)
@@ -97,7 +97,7 @@ def test_equals_the_hinge_loss_of_the_shifted_kernel(xp_any, kernel, shift, weig
         assert model.n_support_.sum() == len(model.support_)
 
 
-@pytest.mark.parametrize("way", ["plain", "nystrom", "direct"])
+@pytest.mark.parametrize("way", ["plain", "nystrom", "rounded", "direct"])
 @pytest.mark.parametrize("dense", [True, False])
 @pytest.mark.parametrize("C", CS)
 def test_every_way_of_solving_finds_the_same(monkeypatch, way, dense, C):
@@ -106,8 +106,8 @@ def test_every_way_of_solving_finds_the_same(monkeypatch, way, dense, C):
     monkeypatch.setattr(svm_kernel, "_SMALL", 0)
     if way != "direct":
         monkeypatch.setattr(svm_system, "_DIRECT", 0)
-        monkeypatch.setattr(svm_system, "_TRIALS", {"plain": 500 if way == "plain" else 0,
-                                                    "nystrom": 500})  # fmt: skip
+        trials = {name: 500 * (name == way) for name in svm_conjugate.WAYS}
+        monkeypatch.setattr(svm_conjugate, "_TRIALS", trials)
     X, y, _ = cohort(400, shift=0.5)
     weight = weights("zeros", 400)
     expected, _ = oracle(rbf_kernel(X, gamma=0.2), signs_of(y), C, weight)
@@ -117,7 +117,8 @@ def test_every_way_of_solving_finds_the_same(monkeypatch, way, dense, C):
 
 def test_slow_conjugate_gradients_end_in_a_factorisation(monkeypatch):
     monkeypatch.setattr(svm_system, "_DIRECT", 0)
-    monkeypatch.setattr(svm_system, "_TRIALS", {"plain": 2, "nystrom": 2})
+    trials = {"plain": 2, "nystrom": 2, "rounded": 0}
+    monkeypatch.setattr(svm_conjugate, "_TRIALS", trials)
     X, y, _ = cohort(200, shift=0.5)
     expected, _ = oracle(rbf_kernel(X, gamma=0.2), signs_of(y), 10.0)
     found = SVC(10.0, gamma=0.2).fit(X, y).decision_function(X)

@@ -12,7 +12,7 @@ from fastmm.solve.gram import KernelFunction, centre
 from fastmm.solve.grouped import Folds, make_folds
 from fastmm.solve.kernel_machine import KernelMachine, flat
 from fastmm.solve.svm_growth import GrowingMachine
-from fastmm.solve.svm_kernel import DenseKernel, LazyKernel, lower_gram
+from fastmm.solve.svm_kernel import kernel_of
 from fastmm.solve.svm_newton import Progress
 from fastmm.solve.svm_solution import MAX_ITER, warn_of
 from fastmm.solve.svm_threads import scipy_threads_only
@@ -87,15 +87,15 @@ class SVC(KernelMachine):
     (those with y f < 1) in closed form, and an exact line search makes it end after finitely
     many. At most 1,000 active rows cost n_active^3 / 3 flops a step; more are tried by
     conjugate gradients first, 2 n^2 flops a product. A part of the rows is solved before the
-    whole; where few of them are support vectors, only the kernels of rows that were active
-    once are ever computed. Memory: at most n^2 float64 values for the kernel and as many for
-    a factorisation. Training decisions agree with scikit-learn's solver to 1e-6 of max |f|,
-    and to 3e-5 for ill-conditioned machines, whose kernel it rounds to float32.
+    whole; where few are support vectors, only kernels of rows that were active once are ever
+    computed. Memory: at most n^2 float64 values for the kernel, half of that for its float32
+    copy, and as many for a factorisation. Training decisions agree with scikit-learn's solver
+    to 1e-6 of max |f|, and to 3e-5 for ill-conditioned machines, whose kernel it rounds.
 
-    More than two classes are solved each against the rest, from one kernel. With `groups`
-    each group with support vectors costs a solve that starts from the machine of all rows;
-    one without them would change nothing, and is not solved. Both are exact to `tol`. The
-    width "scale" and the class weights are taken once, from all rows.
+    More than two classes are each solved against the rest, from one kernel. With `groups` each
+    group with support vectors costs a solve that starts from the machine of all rows; one
+    without them would change nothing, and is not solved. Both are exact to `tol`. The width
+    "scale" and the class weights are taken once, from all rows.
 
     An indefinite kernel raises ValueError where K + I / (2C) is not positive definite on the
     active rows, and is solved as it is otherwise. A sample weight of 0 takes a row away.
@@ -170,8 +170,7 @@ class SVC(KernelMachine):
         C, tol = number(self.C, "C", above=0), number(self.tol, "tol", above=0)
         limit = MAX_ITER if self.max_iter is None else integer(self.max_iter, "max_iter")
         data = take_training(self, X, y, sample_weight, labels=True)
-        if hasattr(self, "cv_decision_"):
-            del self.cv_decision_
+        self.__dict__.pop("cv_decision_", None)
         codes, weight = self._encode(data)
         folds = None if groups is None else make_folds(len(codes), groups, weight=weight)
         space, function = data.space, self._function(self.gamma, data)
@@ -196,12 +195,7 @@ class SVC(KernelMachine):
         data: Training,
     ) -> None:
         space = data.space
-        kernel: Any
-        if callable(self.kernel) or self.kernel == "precomputed":
-            kernel = DenseKernel(lower_gram(function, rows, space), space)
-        else:
-            kernel = LazyKernel(function, rows, space)
-        machine, signs = GrowingMachine(kernel, space), self._signs(codes)
+        machine, signs = GrowingMachine(kernel_of(function, rows, space), space), self._signs(codes)
         root = np.ones(len(codes)) if weight is None else np.sqrt(weight)
         runs = [machine.fit(sign, root, *limits) for sign in signs.T]
         if folds is not None:
@@ -240,9 +234,8 @@ class SVC(KernelMachine):
         folds: Any,
         limits: tuple[float, float, int],
     ) -> Any:
-        """Return scores (n,), each by the machine without the fold of its row."""
-        space = machine.space
-        scores = run.state.field + run.state.intercept
+        """Return scores (n,), each by the machine without its fold."""
+        space, scores = machine.space, run.state.field + run.state.intercept
         support = space.to_host(run.state.dual) != 0
         for fold in np.unique(folds.codes[support]):
             test = folds.codes == fold

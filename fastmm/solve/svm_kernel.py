@@ -8,11 +8,12 @@ import numpy as np
 
 from fastmm._space import Space
 from fastmm.solve.gram import KernelFunction
-from fastmm.solve.svm_algebra import symmetric_times, transposed_times
+from fastmm.solve.svm_algebra import Symmetric, lower_part, transposed_times
+from fastmm.solve.svm_threads import at_once, free_threads
 
-__all__ = ["DenseKernel", "LazyKernel", "lower_gram"]
+__all__ = ["DenseKernel", "LazyKernel", "kernel_of", "lower_gram"]
 
-_BLOCKS = 8  # of rows, of the lower triangle: 9 / 16 of the whole
+_BLOCK = 128  # rows whose kernels are computed at a time: they stay in the cache until written
 _SMALL = 600  # rows, below which the whole matrix costs nothing
 
 
@@ -23,14 +24,15 @@ class DenseKernel:
 
     def __init__(self, matrix: Any, space: Space) -> None:
         self.matrix, self.space, self.size = matrix, space, matrix.shape[0]
+        self.symmetric = Symmetric(matrix, space)
 
     def times(self, vector: Any) -> Any:
         """Multiply by a vector."""
-        return symmetric_times(self.matrix, vector, self.space)
+        return self.symmetric.times(vector)
 
     def sub(self, rows: Any) -> Any:
         """Copy the matrix of some rows, in ascending order."""
-        return self.matrix.take(rows, axis=0).take(rows, axis=1)
+        return lower_part(self.matrix, rows, self.space)
 
 
 class LazyKernel:
@@ -75,19 +77,47 @@ class LazyKernel:
             grown[: self.count] = self.panel[: self.count]
             self.panel = grown
         part = self.X[self.space.asarray(new)]
-        self.panel[self.count : end] = self.function.between(part, self.X, xp)
+        _between(self.function, part, self.X, self.space, self.panel[self.count : end])
         self.place[new] = np.arange(self.count, end)
         self.count = end
+
+
+def kernel_of(function: KernelFunction, X: Any, space: Space) -> DenseKernel | LazyKernel:
+    """Return the kernel of the training rows, row by row where it is a known function."""
+    if _named(function):
+        return LazyKernel(function, X, space)
+    return DenseKernel(lower_gram(function, X, space), space)
 
 
 def lower_gram(function: KernelFunction, X: Any, space: Space) -> Any:
     """Compute the lower triangle of the kernel matrix, and no more than that costs."""
     n = X.shape[0]
-    named = not callable(function.kernel) and function.kernel != "precomputed"
-    if space.kind == "cuda" or not named or n < _SMALL:
+    if space.kind != "cpu" or not _named(function) or n < _SMALL:
         return function.training(X, space.xp)
     gram = np.zeros((n, n))  # pages that nothing is written to cost nothing
-    for i in range(_BLOCKS):
-        start, end = n * i // _BLOCKS, n * (i + 1) // _BLOCKS
-        gram[start:end, :end] = function.between(X[start:end], X[:end], space.xp)
+    function = function._replace(parallel=free_threads() == 1)
+
+    def fill(start: int) -> None:
+        end = min(start + _BLOCK, n)
+        gram[start:end, :end] = function.between(X[start:end], X[:end], np)
+
+    at_once(fill, range(0, n, _BLOCK)[::-1])  # long rows first, so that all end together
     return gram
+
+
+def _between(function: KernelFunction, X: Any, Y: Any, space: Space, out: Any) -> None:
+    """Write the kernel matrix of some rows with all."""
+    if space.kind != "cpu" or not _named(function):
+        out[...] = function.between(X, Y, space.xp)
+        return
+    function = function._replace(parallel=free_threads() == 1)
+
+    def fill(start: int) -> None:
+        rows = slice(start, start + _BLOCK)
+        out[rows] = function.between(X[rows], Y, np)
+
+    at_once(fill, range(0, X.shape[0], _BLOCK))
+
+
+def _named(function: KernelFunction) -> bool:
+    return not callable(function.kernel) and function.kernel != "precomputed"

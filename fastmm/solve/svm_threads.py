@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from fastmm._space import Space
 
-__all__ = ["scipy_threads_only"]
+__all__ = ["at_once", "free_threads", "scipy_threads_only"]
 
 _LOCK = threading.Lock()
 _before: list[tuple[Any, int]] = []
@@ -44,13 +45,34 @@ def scipy_threads_only(space: Space) -> Iterator[None]:
                     library.set_num_threads(count)
 
 
+def free_threads() -> int:
+    """Return how many threads may each call NumPy's BLAS now without one waiting for another."""
+    return max(library.num_threads for library in _blas()) if _inside and _numpy_blas() else 1
+
+
+def at_once(work: Callable[[Any], None], items: Iterable[Any]) -> None:
+    """Do the work for every item in as many threads as are free: they sleep when it is done."""
+    threads = free_threads()
+    if threads == 1:
+        for item in items:
+            work(item)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, item) for item in items]:
+            done.result()
+
+
 @cache
 def _numpy_blas() -> list[Any]:
+    own = [library for library in _blas() if "numpy.libs" in library.filepath]
+    return own if len(own) < len(_blas()) else []
+
+
+@cache
+def _blas() -> list[Any]:
     import scipy.linalg.blas  # noqa: F401  # so that its library is loaded, and found
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-    blas = [
+    return [
         library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"
     ]
-    own = [library for library in blas if "numpy.libs" in library.filepath]
-    return own if len(own) < len(blas) else []
