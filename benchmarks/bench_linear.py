@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastmm
-from fastmm.solve.ridge import solve_ridge
+from fastmm.solve.ridge.solution import solve_ridge
 
 FULL, SMALL = (1000, 800, 50), (60, 30, 6)  # rows, features, groups
 ALPHAS = np.logspace(-2, 4, 20)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastmm
-from fastmm.solve.ridge import solve_ridge
+from fastmm.solve.ridge.solution import solve_ridge
 
 CLASSES_FULL, CLASSES_SMALL = (1000, 800, 50, 4), (80, 10, 8, 4)  # rows, features, groups, classes
 ALPHAS = (0.1, 1.0, 10.0)

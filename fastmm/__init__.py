@@ -42,16 +42,16 @@ if TYPE_CHECKING:
     from fastmm.read.scanning import scan as scan
     from fastmm.read.series_info import SeriesInfo as SeriesInfo
     from fastmm.read.volume import Volume as Volume
-    from fastmm.solve.combination import LinearCombination as LinearCombination
-    from fastmm.solve.kernel_ridge import KernelRidge as KernelRidge
-    from fastmm.solve.kernel_ridge_search import KernelRidgeCV as KernelRidgeCV
-    from fastmm.solve.linear import Ridge as Ridge
-    from fastmm.solve.lssvm import LSSVC as LSSVC
-    from fastmm.solve.lssvm_search import LSSVCCV as LSSVCCV
-    from fastmm.solve.ridge_classifier import RidgeClassifier as RidgeClassifier
-    from fastmm.solve.ridge_classifier import RidgeClassifierCV as RidgeClassifierCV
-    from fastmm.solve.ridge_search import RidgeCV as RidgeCV
-    from fastmm.solve.svm import SVC as SVC
+    from fastmm.solve.kernel.kernel_ridge import KernelRidge as KernelRidge
+    from fastmm.solve.kernel.kernel_ridge_search import KernelRidgeCV as KernelRidgeCV
+    from fastmm.solve.kernel.lssvm import LSSVC as LSSVC
+    from fastmm.solve.kernel.lssvm_search import LSSVCCV as LSSVCCV
+    from fastmm.solve.ridge.classifier import RidgeClassifier as RidgeClassifier
+    from fastmm.solve.ridge.classifier import RidgeClassifierCV as RidgeClassifierCV
+    from fastmm.solve.ridge.combination import LinearCombination as LinearCombination
+    from fastmm.solve.ridge.ridge import Ridge as Ridge
+    from fastmm.solve.ridge.search import RidgeCV as RidgeCV
+    from fastmm.solve.svm.svm import SVC as SVC
 
 _HOMES = {
     "load_images": "batch",
@@ -82,16 +82,16 @@ _HOMES = {
     "scan": "read.scanning",
     "SeriesInfo": "read.series_info",
     "Volume": "read.volume",
-    "LinearCombination": "solve.combination",
-    "KernelRidge": "solve.kernel_ridge",
-    "KernelRidgeCV": "solve.kernel_ridge_search",
-    "Ridge": "solve.linear",
-    "LSSVC": "solve.lssvm",
-    "LSSVCCV": "solve.lssvm_search",
-    "RidgeClassifier": "solve.ridge_classifier",
-    "RidgeClassifierCV": "solve.ridge_classifier",
-    "RidgeCV": "solve.ridge_search",
-    "SVC": "solve.svm",
+    "LinearCombination": "solve.ridge.combination",
+    "KernelRidge": "solve.kernel.kernel_ridge",
+    "KernelRidgeCV": "solve.kernel.kernel_ridge_search",
+    "Ridge": "solve.ridge.ridge",
+    "LSSVC": "solve.kernel.lssvm",
+    "LSSVCCV": "solve.kernel.lssvm_search",
+    "RidgeClassifier": "solve.ridge.classifier",
+    "RidgeClassifierCV": "solve.ridge.classifier",
+    "RidgeCV": "solve.ridge.search",
+    "SVC": "solve.svm.svm",
 }
 _MODULES = {"datasets", "errors", "metrics"}
 

@@ -13,8 +13,8 @@ from fastmm._check import finite, one_of
 from fastmm.block_fusion import BlockFusion
 from fastmm.blocks import Block
 from fastmm.solve.grouped import make_folds, training_means
-from fastmm.solve.lssvm_search import LSSVCCV
-from fastmm.solve.ridge_search import RidgeCV
+from fastmm.solve.kernel.lssvm_search import LSSVCCV
+from fastmm.solve.ridge.search import RidgeCV
 from fastmm.validate.calibration import calibrated, fit_calibration
 
 __all__ = ["MultimodalClassifier"]

@@ -9,9 +9,9 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.model_selection import KFold, LeaveOneGroupOut, cross_val_predict
 
 from fastmm import Ridge, RidgeCV, load_model, save_model, stack_features
-from fastmm.solve import design
-from fastmm.solve.bands import Bands
-from fastmm.solve.ridge import solve_ridge
+from fastmm.solve.ridge import design
+from fastmm.solve.ridge.bands import Bands
+from fastmm.solve.ridge.solution import solve_ridge
 
 SHAPES = [(60, 14), (24, 70)]
 ALPHAS = (0.3, 3.0, 30.0)

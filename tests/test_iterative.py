@@ -7,11 +7,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmm import Ridge
 from fastmm._space import Space
-from fastmm.solve import iterative, linear, row_products
-from fastmm.solve.design import Design
-from fastmm.solve.iterative import iterative_pays, solve_ridge_iteratively
-from fastmm.solve.row_products import ExactProducts, FastProducts
-from fastmm.solve.sketch import sketch_gram
+from fastmm.solve.ridge import iterative, row_products
+from fastmm.solve.ridge import ridge as linear
+from fastmm.solve.ridge.design import Design
+from fastmm.solve.ridge.iterative import iterative_pays, solve_ridge_iteratively
+from fastmm.solve.ridge.row_products import ExactProducts, FastProducts
+from fastmm.solve.ridge.sketch import sketch_gram
 
 
 def exact_ridge(X, y, alpha, fit_intercept=True, weight=None):
@@ -225,7 +226,7 @@ def test_nothing_is_written_and_little_is_copied():
     y = X[:, :3] @ np.ones((3, 1)) + np.sin(np.arange(3000))[:, None]
     original = X.copy()
     monkey = pytest.MonkeyPatch()
-    monkey.setattr("fastmm.solve.design._PIECE", 1 << 20)
+    monkey.setattr("fastmm.solve.ridge.design._PIECE", 1 << 20)
     tracemalloc.start()
     model = Ridge(1000.0, solver="iterative").fit(X, y)
     _, peak = tracemalloc.get_traced_memory()

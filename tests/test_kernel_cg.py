@@ -5,13 +5,13 @@ import pytest
 from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
 
 from fastmm._space import Space, enter
-from fastmm.solve import kernel_products
-from fastmm.solve.bordered import solve_lssvm
 from fastmm.solve.conjugate import solve_shifted
-from fastmm.solve.gram import KernelFunction
-from fastmm.solve.kernel_cg import solve_kernel_cg
-from fastmm.solve.kernel_products import KernelProducts, tile_size
-from fastmm.solve.nystrom import draw_centres
+from fastmm.solve.kernel import products as kernel_products
+from fastmm.solve.kernel.bordered import solve_lssvm
+from fastmm.solve.kernel.gram import KernelFunction
+from fastmm.solve.kernel.matrix_free import solve_kernel_cg
+from fastmm.solve.kernel.nystrom import draw_centres
+from fastmm.solve.kernel.products import KernelProducts, tile_size
 from fastmm.solve.pivots import pivoted_cholesky, solve_upper, upper_factor
 
 HOST = Space("cpu")

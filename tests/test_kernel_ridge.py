@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmm import KernelRidge, load_model, save_model
-from fastmm.solve import kernel_products, kernel_ridge_fit
+from fastmm.solve.kernel import kernel_ridge_fit
+from fastmm.solve.kernel import products as kernel_products
 
 KERNELS = ("linear", "poly", "rbf", "laplacian")
 ALPHAS = np.array([0.3, 5.0])

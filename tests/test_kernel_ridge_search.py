@@ -11,10 +11,10 @@ from test_kernel_ridge import cohort, gram, naive_held_out, weights
 
 from fastmm import KernelRidge, KernelRidgeCV, load_model, save_model
 from fastmm._space import enter
-from fastmm.solve import design
-from fastmm.solve.bandwidths import kernel_grams
-from fastmm.solve.gram import KernelFunction
 from fastmm.solve.grouped import make_folds
+from fastmm.solve.kernel.bandwidths import kernel_grams
+from fastmm.solve.kernel.gram import KernelFunction
+from fastmm.solve.ridge import design
 
 ALPHAS = {"inverses": (0.1, 2.0), "spectrum": np.logspace(-2, 2, 7)}
 GAMMAS = (0.05, 0.2, 0.6)

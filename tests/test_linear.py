@@ -22,9 +22,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmm import Ridge, RidgeCV
 from fastmm._space import Space
-from fastmm.solve import design
 from fastmm.solve.grouped import make_folds
-from fastmm.solve.ridge import RidgeProblem, solve_ridge
+from fastmm.solve.ridge import design
+from fastmm.solve.ridge.solution import RidgeProblem, solve_ridge
 
 ALPHAS = (1e-3, 0.1, 1.0, 50.0)
 SHAPES = [(45, 12), (24, 60)]

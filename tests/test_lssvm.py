@@ -18,11 +18,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmm import LSSVC, LSSVCCV
 from fastmm._space import Space
-from fastmm.solve import design
-from fastmm.solve.bordered import BorderedSystem, solve_lssvm
-from fastmm.solve.bordered_inverse import inverse_factor, solve_blocks, solve_definite
 from fastmm.solve.fold_order import order_by_fold, runs
 from fastmm.solve.grouped import make_folds, training_means
+from fastmm.solve.kernel.bordered import BorderedSystem, solve_lssvm
+from fastmm.solve.kernel.bordered_inverse import inverse_factor, solve_blocks, solve_definite
+from fastmm.solve.ridge import design
 
 CS = (0.05, 1.0, 30.0)
 KERNELS = {

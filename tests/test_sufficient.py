@@ -6,9 +6,9 @@ from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import NotFittedError
 
 from fastmm import Ridge, load_model, save_model
-from fastmm.solve import design, sufficient
-from fastmm.solve.normal import solve_normal
-from fastmm.solve.sufficient import SufficientStatistics
+from fastmm.solve.ridge import design, sufficient
+from fastmm.solve.ridge.normal import solve_normal
+from fastmm.solve.ridge.sufficient import SufficientStatistics
 
 
 def naive_ridge(X, y, alpha, fit_intercept=True, weight=None):

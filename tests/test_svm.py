@@ -10,8 +10,12 @@ from sklearn.metrics.pairwise import laplacian_kernel, linear_kernel, polynomial
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmm import SVC
-from fastmm.solve import svm_conjugate, svm_growth, svm_kernel, svm_newton, svm_system
-from fastmm.solve.svm_solution import solve_svm
+from fastmm.solve.svm import conjugate as svm_conjugate
+from fastmm.solve.svm import growth as svm_growth
+from fastmm.solve.svm import kernel as svm_kernel
+from fastmm.solve.svm import newton as svm_newton
+from fastmm.solve.svm import system as svm_system
+from fastmm.solve.svm.solution import solve_svm
 
 CS = (0.1, 1.0, 10.0, 100.0)
 KERNELS = {
@@ -212,7 +216,7 @@ def test_weights_are_counts_and_class_weights_are_weights():
 
 
 def test_small_c_makes_all_rows_active_as_in_the_least_squares_machine():
-    from fastmm.solve.bordered import solve_lssvm
+    from fastmm.solve.kernel.bordered import solve_lssvm
 
     X, y, _ = cohort(shift=0.2)
     K, signs = rbf_kernel(X, gamma=0.2), signs_of(y)
@@ -354,7 +358,7 @@ def test_threads_are_as_they_were_after_fits_at_once():
 
 def test_line_search_finds_the_minimum():
     from fastmm._space import Space
-    from fastmm.solve.svm_system import ActiveSystem, State
+    from fastmm.solve.svm.system import ActiveSystem, State
 
     rng = np.random.default_rng(5)
     K = np.cov(rng.normal(size=(30, 60)))

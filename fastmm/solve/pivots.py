@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastmm._space import Space
-from fastmm.solve.gram import KernelFunction
-from fastmm.solve.kernel_products import KernelProducts
+from fastmm.solve.kernel.gram import KernelFunction
+from fastmm.solve.kernel.products import KernelProducts
 
 __all__ = ["pivoted_cholesky", "solve_upper", "upper_factor"]
 

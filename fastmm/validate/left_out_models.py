@@ -104,10 +104,10 @@ def left_out_models(estimator: Any, X: Any, y: Any, groups: Any, cv: Any) -> Lef
 
 def _single(model: Any) -> Any:
     """Return the model of one candidate that a fitted model is, or None."""
-    from fastmm.solve.kernel_ridge import KernelRidge
-    from fastmm.solve.linear import Ridge
-    from fastmm.solve.lssvm import LSSVC
-    from fastmm.solve.ridge_classifier import RidgeClassifier
+    from fastmm.solve.kernel.kernel_ridge import KernelRidge
+    from fastmm.solve.kernel.lssvm import LSSVC
+    from fastmm.solve.ridge.classifier import RidgeClassifier
+    from fastmm.solve.ridge.ridge import Ridge
 
     kinds = {
         **dict.fromkeys(("Ridge", "RidgeCV"), Ridge),
@@ -133,8 +133,8 @@ def _regressor(single: Any) -> Any:
     """Return the regressor, of many targets, that makes a classifier's decisions."""
     from sklearn.base import clone
 
-    from fastmm.solve.kernel_ridge import KernelRidge
-    from fastmm.solve.linear import Ridge
+    from fastmm.solve.kernel.kernel_ridge import KernelRidge
+    from fastmm.solve.ridge.ridge import Ridge
 
     parameters = single.get_params(deep=False)
     if type(single).__name__ == "LSSVC":

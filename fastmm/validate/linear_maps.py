@@ -10,12 +10,12 @@ import numpy as np
 
 from fastmm._check import number, one_of
 from fastmm.solve._inputs import Training, grid, take_training
-from fastmm.solve.bandwidths import kernel_grams
-from fastmm.solve.bordered import BorderedSystem
 from fastmm.solve.fold_order import order_by_fold
 from fastmm.solve.group_names import encode_groups
 from fastmm.solve.grouped import Folds, make_folds
-from fastmm.solve.kernel_system import KernelSystem
+from fastmm.solve.kernel.bandwidths import kernel_grams
+from fastmm.solve.kernel.bordered import BorderedSystem
+from fastmm.solve.kernel.system import KernelSystem
 from fastmm.solve.scoring import CLASS_SCORINGS, REGRESSION_SCORINGS
 
 __all__ = ["LinearMap", "linear_map"]
@@ -161,9 +161,9 @@ def _builder(estimator: Any) -> Callable[[Any, Training, Folds], _Held]:
 
 
 def _of_ridge(estimator: Any, data: Training, folds: Folds) -> _Held:
-    from fastmm.solve.bands import Bands
-    from fastmm.solve.ridge_grid import RidgeGrid
-    from fastmm.solve.ridge_problem import RidgeProblem
+    from fastmm.solve.ridge.bands import Bands
+    from fastmm.solve.ridge.grid import RidgeGrid
+    from fastmm.solve.ridge.problem import RidgeProblem
 
     blocks, bands, ratios = getattr(estimator, "blocks", None), None, None
     if blocks is not None:

@@ -1,0 +1,1 @@
+"""Kernel machines in closed form: kernel ridge, least-squares support vector machines."""

@@ -1,0 +1,1 @@
+"""Linear models in closed form: ridge, its searches, its streams, linear combinations."""

@@ -1,0 +1,112 @@
+"""A ridge problem with its intercept and weights taken out, and its solution."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastmm._space import Space
+from fastmm.solve.ridge.design import Design
+from fastmm.solve.ridge.refinement import refine
+from fastmm.solve.ridge.spectral import Spectrum, factorise, factorise_exactly
+from fastmm.solve.spd import solve_spd
+
+__all__ = ["RidgeSystem", "Solved"]
+
+
+class Solved(NamedTuple):
+    """Coefficients (d, targets) of the scaled columns, and how they were found."""
+
+    coef: Any
+    solver: str
+    rank: int
+
+
+class RidgeSystem:
+    """A ridge problem with its intercept and weights taken out."""
+
+    def __init__(self, X: Any, y: Any, weight: Any, fit_intercept: bool, space: Space) -> None:
+        xp = self.xp = space.xp
+        self.space, self.weight, self.fit_intercept = space, weight, fit_intercept
+        self.flat = y.ndim == 1
+        self.targets = y.reshape(y.shape[0], -1).astype(np.float64)
+        design = self.design = Design(X, weight, fit_intercept, xp)
+        self.y_mean = xp.zeros(self.targets.shape[1])
+        if fit_intercept:
+            self.y_mean = xp.average(self.targets, axis=0, weights=weight)
+        self.y = self.targets - self.y_mean
+        if design.root is not None:
+            self.y = self.y * design.root[:, None]
+
+    def scaled(self, scale: Any) -> Any:
+        """Return this problem with its columns multiplied by `scale` (d,)."""
+        other = copy.copy(self)
+        other.design = self.design.scaled(scale)
+        return other
+
+    def original(self, coef: Any) -> tuple[Any, Any]:
+        """Return coefficients (targets, d) and intercept in the user's terms."""
+        coef = self.design.unscaled(coef)
+        if not self.fit_intercept:
+            intercept = 0.0
+        else:
+            intercept = self.y_mean - self.design.offset() @ coef
+            intercept = float(intercept[0]) if self.flat else intercept
+        return (coef[:, 0] if self.flat else coef.T), intercept
+
+    def solve(self, alpha: Any, solver: str = "auto", precision: str = "float64") -> Solved:
+        """Solve for one alpha, or one for each target, on the host (targets,)."""
+        n, d = self.design.shape
+        distinct = np.unique(alpha)
+        primal = d <= n if solver in ("auto", "svd") else solver == "primal"
+        if distinct[0] == 0 or solver == "svd":
+            return self._from_spectrum(factorise_exactly(self.design), alpha)
+        if distinct.size > 1:
+            spectrum = factorise(self.design, float(distinct[0]), primal)
+            return self._from_spectrum(spectrum, alpha)
+        only = float(distinct[0])
+        coef = None
+        if precision == "mixed":
+            coef = refine(self.design, self.y, only, primal, self.space)
+        if coef is None:
+            coef = self._by_cholesky(only, primal)
+        if coef is None:
+            return self._from_spectrum(factorise_exactly(self.design), only)
+        return Solved(coef, "primal" if primal else "dual", d)
+
+    def backward_error(self, coef: Any, alpha: Any) -> float:
+        """Bound how far, relatively, the data must move for `coef` to be the exact solution.
+
+        The smaller of two rank-one changes of Z = (X; sqrt(alpha) I): by Stewart, which
+        makes the residual s orthogonal to Z; by Rigal and Gaches, which makes s zero.
+        """
+        xp, alpha = self.xp, self.space.asarray(np.atleast_1d(alpha))
+        # One random mixture of the targets has their norm on the mean, at the cost of one.
+        mix = xp.asarray(np.random.default_rng(0).choice([-1.0, 1.0], (coef.shape[1], 1)))
+        gradient, left = self.design.normal_residual(coef @ mix, self.y @ mix)
+        gradient -= (alpha * coef) @ mix
+        size = np.sqrt(self.design.square() + coef.shape[0] * float(alpha.min()))
+        misfit = np.sqrt(float((left**2).sum() + (alpha * coef**2).sum()))
+        length = float(xp.linalg.norm(coef))
+        if misfit == 0 or size == 0:
+            return 0.0
+        by_fit = misfit / (size * length) if length > 0 else np.inf
+        return float(min(float(xp.linalg.norm(gradient)) / (size * misfit), by_fit))
+
+    def _from_spectrum(self, spectrum: Spectrum, alpha: Any) -> Solved:
+        single = np.ndim(alpha) == 0
+        alphas = alpha if single else self.space.asarray(np.asarray(alpha))[:, None]
+        rank = spectrum.rank() if np.min(alpha) == 0 else self.design.shape[1]
+        return Solved(spectrum.coefficients(self.y, alphas), spectrum.kind, rank)
+
+    def _by_cholesky(self, alpha: float, primal: bool) -> Any:
+        design = self.design
+        gram = design.gram(primal)
+        if not primal and design.unit is not None:
+            # y is orthogonal to this direction, which alone would spoil the condition.
+            gram += float(gram.trace() / gram.shape[0]) * design.unit[:, None] * design.unit
+        gram.ravel()[:: gram.shape[0] + 1] += alpha
+        solved = solve_spd(gram, design.transposed_times(self.y) if primal else self.y, self.space)
+        return solved if primal or solved is None else design.transposed_times(solved)
