@@ -19,7 +19,7 @@ def bench_rbf_kernel(timed: Any, arrays: Any, pick: Any) -> None:
         lambda a: fastmm.rbf_kernel(a, gamma=GAMMA),
         arrays.xp.asarray(X),
         group=task("RBF", X),
-        check=lambda K: rbf_error(arrays.asnumpy(K), X),
+        check=lambda K: rbf_error(arrays.asnumpy(K), X, X),
         tolerance=2e-6,
         flops=2 * X.shape[0] ** 2 * X.shape[1],
         bytes=X.nbytes + 4 * X.shape[0] ** 2,
@@ -34,6 +34,8 @@ def bench_rbf_matrix_product(timed: Any, arrays: Any, pick: Any) -> None:
         arrays.xp.asarray(X),
         group=task("RBF", X),
         peer="bare matrix product",
+        check=lambda K: product_error(arrays.asnumpy(K), X, X),
+        tolerance=1e-5,
         flops=2 * X.shape[0] ** 2 * X.shape[1],
     )
 
@@ -45,6 +47,8 @@ def bench_rbf_kernel_of_two(timed: Any, arrays: Any, pick: Any) -> None:
         arrays.xp.asarray(X),
         arrays.xp.asarray(Y),
         group=task("RBF of two matrices", X),
+        check=lambda K: rbf_error(arrays.asnumpy(K), X, Y),
+        tolerance=2e-6,
         flops=2 * X.shape[0] ** 2 * X.shape[1],
     )
 
@@ -57,6 +61,8 @@ def bench_rbf_matrix_product_of_two(timed: Any, arrays: Any, pick: Any) -> None:
         arrays.xp.asarray(Y),
         group=task("RBF of two matrices", X),
         peer="bare matrix product",
+        check=lambda K: product_error(arrays.asnumpy(K), X, Y),
+        tolerance=1e-5,
         flops=2 * X.shape[0] ** 2 * X.shape[1],
     )
 
@@ -69,7 +75,7 @@ def bench_rbf_kernel_sklearn(timed: Any, pick: Any) -> None:
         X,
         group=task("RBF", X),
         peer="scikit-learn",
-        check=lambda K: rbf_error(K, X),
+        check=lambda K: rbf_error(K, X, X),
         tolerance=1e-4,
     )
 
@@ -108,12 +114,19 @@ def bench_laplacian_distances_scipy(timed: Any, pick: Any) -> None:
         X,
         group=task("Laplacian", X),
         peer="SciPy, distances alone",
+        check=lambda D: laplacian_error(np.exp(-GAMMA * D), X),
+        tolerance=1e-6,
     )
 
 
-def rbf_error(K: np.ndarray, X: np.ndarray) -> float:
+def product_error(K: np.ndarray, X: np.ndarray, Y: np.ndarray) -> float:
+    expected = X[:5].astype(np.float64) @ Y.T
+    return float(np.abs(K[:5] - expected).max() / np.abs(expected).max())
+
+
+def rbf_error(K: np.ndarray, X: np.ndarray, Y: np.ndarray) -> float:
     some = X[:5].astype(np.float64)
-    square = ((some[:, None] - X) ** 2).sum(-1)
+    square = ((some[:, None] - Y) ** 2).sum(-1)
     return float(np.abs(K[:5] - np.exp(-GAMMA * square)).max())
 
 

@@ -50,6 +50,8 @@ def bench_permutation_ridge_one_fit(timed: Any, arrays: Any, pick: Any, scoring:
         y,
         group=f"{PERMUTATIONS} permutations, {size(X, groups)}, {ALPHAS.size} alphas, {scoring}",
         peer="one fit",
+        check=lambda model: refit_error(model, fastmm.Ridge(model.alpha_), X, y, groups),
+        tolerance=1e-8,
     )
 
 
@@ -94,6 +96,8 @@ def bench_permutation_lssvm_one_fit(timed: Any, arrays: Any, pick: Any, cv: int 
         X,
         group=f"{PERMUTATIONS} permutations, LS-SVM, {size(X, groups)}, cv={cv}",
         peer="one fit",
+        check=lambda model: abs(model.residual_),
+        tolerance=1e-9,
     )
 
 
@@ -141,6 +145,8 @@ def bench_areas_sklearn(timed: Any, pick: Any) -> None:
         scores,
         group=f"{len(scores)} areas of {scores.shape[1]} scores",
         peer="scikit-learn",
+        check=lambda found: float(abs(roc_auc(y, scores) - found).max()),
+        tolerance=1e-12,
     )
 
 
@@ -166,6 +172,8 @@ def bench_jackknife_plus(timed: Any, arrays: Any, pick: Any) -> None:
         X,
         y,
         group=f"jackknife+ over patients, {size(X, groups)}",
+        check=lambda found: plain_error(found, arrays.asnumpy(X), arrays.asnumpy(y)),
+        tolerance=1e-8,
     )
 
 
@@ -188,6 +196,18 @@ def bench_jackknife_plus_refits(benchmark: Any, pick: Any) -> None:
 
 def fit(model: Any, X: Any, y: Any, groups: Any) -> Any:
     return model.fit(X, y, groups=groups)
+
+
+def refit_error(search: Any, model: Any, X: Any, y: Any, groups: np.ndarray) -> float:
+    """Compare what a search predicted for the first patient with a fit without them."""
+    test = groups == groups[0]
+    refitted = model.fit(X[~test], y[~test]).predict(X[test])
+    return float(abs(refitted - search.cv_predictions_[test]).max())
+
+
+def plain_error(found: Any, X: np.ndarray, y: np.ndarray) -> float:
+    """Compare predictions with scikit-learn's; its intervals are those of the next benchmark."""
+    return float(abs(found.prediction - SklearnRidge(10.0).fit(X, y).predict(X)).max())
 
 
 def describe(benchmark: Any, task: str, pick: Any, peer: str) -> None:

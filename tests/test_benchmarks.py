@@ -23,7 +23,8 @@ pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are 
 
 
 def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
+    ours = ("NUMBA_ENABLE_CUDASIM", "PYTEST_XDIST_")  # no worker of this run, no simulator
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return subprocess.run(
         command,
         cwd=ROOT,
@@ -86,7 +87,9 @@ def test_every_benchmark_runs(small_run: list[dict[str, Any]]) -> None:
 def test_every_benchmark_checks_its_result(small_run: list[dict[str, Any]]) -> None:
     for record in small_run:
         assert record["stats"]["median"] > 0
-        if "task" in record["extra_info"]:  # timed by the fixture `timed`
+        if "peer_area" in record["extra_info"]:
+            continue  # another model: the benchmark compares how well both rank
+        if "task" in record["extra_info"]:
             assert 0 <= record["extra_info"]["parity"] <= 1e-4, record["name"]
 
 
