@@ -1,0 +1,175 @@
+"""Run the stages on the devices of this machine, and keep what they took as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from fastmm._space import Space, cuda_available, telling_of_memory
+from fastmm.bench.cases import SIZES, Case, Stage
+from fastmm.bench.image_cases import IMAGE_STAGES
+from fastmm.bench.limits import Limits, measure_limits
+from fastmm.bench.machine import describe, memory
+from fastmm.bench.timing import peak_memory, rotation, time_call, waiter
+from fastmm.environment import gpus, processor
+
+__all__ = ["FORMAT", "find_spaces", "run_stages", "stages"]
+
+FORMAT = 1
+_SECONDS = {False: 1.0, True: 0.25}  # for each stage and size; by `quick`
+_MOST_MEMORY = 0.5  # the share of a device's memory that a case may take
+
+
+def stages() -> tuple[Stage, ...]:
+    """Return every stage there is."""
+    from fastmm.bench.model_cases import MODEL_STAGES
+
+    return IMAGE_STAGES + MODEL_STAGES
+
+
+def find_spaces(device: str) -> list[Space]:
+    """Return the devices to measure: the CPU ("cpu"), each GPU ("cuda"), or all ("auto")."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f'`device` must be one of "auto", "cpu", "cuda", got {device!r}.')
+    if device == "cuda" and not cuda_available():
+        from fastmm._space import space_for
+
+        space_for("cuda")  # says what is wrong
+    cards = [Space("cuda", i) for i in range(len(gpus()))] if device != "cpu" else []
+    return ([] if device == "cuda" else [Space("cpu")]) + cards
+
+
+def run_stages(
+    spaces: Sequence[Space],
+    *,
+    quick: bool = False,
+    only: Sequence[str] = (),
+    progress: Callable[[str, int, int], object] = lambda *_: None,
+) -> dict[str, Any]:
+    """Measure the limits of each device, then each stage at each size on it.
+
+    Returns plain data: "machine", "devices" (each with its limits), "results" and "skipped",
+    what did not fit into memory.
+    """
+    chosen = _chosen(only)
+    sizes = SIZES[:1] if quick else SIZES
+    found: dict[str, Any] = {
+        "fastmm_bench": FORMAT,
+        "quick": quick,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": describe(),
+        "devices": [],
+        "results": [],
+        "skipped": [],
+    }
+    total = len(spaces) * (1 + len(chosen) * len(sizes))
+    done = 0
+    for space in spaces:
+        with _current(space):
+            progress(f"limits of {_name(space)}", done, total)
+            limits = measure_limits(space, quick=quick)
+            found["devices"].append(
+                {
+                    "device": _name(space),
+                    "name": _model(space),
+                    "limits": dataclasses.asdict(limits),
+                }
+            )
+            done += 1
+            for stage in chosen:
+                for size in sizes:
+                    progress(f"{stage.name}, {size}, {_name(space)}", done, total)
+                    where = {"stage": stage.name, "size": size, "device": _name(space)}
+                    needed, there = stage.memory(*stage.sizes[size]), _MOST_MEMORY * _memory(space)
+                    if needed > there:
+                        found["skipped"].append(where | {"why": _too_large(needed, there)})
+                    else:
+                        row = _measure(stage.make(space, *stage.sizes[size]), space, limits, quick)
+                        found["results"].append(where | row)
+                    done += 1
+    progress("done", done, total)
+    return found
+
+
+def _measure(case: Case, space: Space, limits: Limits, quick: bool) -> dict[str, Any]:
+    try:
+        with telling_of_memory(space):
+            wait = waiter(space)
+            # What differs from the oracle is told in the table: the other stages still count.
+            off = float(case.check(case.call(*case.arguments)))
+            timing = time_call(case.call, rotation(case.arguments, space), wait, _SECONDS[quick])
+            with peak_memory(space) as peak:
+                result = case.call(*case.arguments)
+                wait()
+                taken = peak()
+            del result
+    finally:
+        if case.close is not None:
+            case.close()
+        if space.kind == "cuda":
+            space.xp.get_default_memory_pool().free_all_blocks()
+    least = limits.least_seconds(case.n_bytes, case.flops, case.dtype)
+    rate, unit = _rate(case, timing.median)
+    return {
+        "task": case.task,
+        "dtype": case.dtype,
+        "seconds": dataclasses.asdict(timing),
+        "spread": timing.spread,
+        "rate": rate,
+        "unit": unit,
+        "bytes": int(case.n_bytes),
+        "flops": int(case.flops),
+        "least_seconds": least,
+        "share_of_limit": least / timing.median,
+        "bound_by": "bytes" if case.n_bytes / limits.copy >= least else "flops",
+        "error": off if math.isfinite(off) else None,
+        "tolerance": case.tolerance,
+        "right": off <= case.tolerance,
+        "peak_bytes": taken,
+    }
+
+
+def _rate(case: Case, seconds: float) -> tuple[float, str]:
+    if case.items is not None:
+        return case.items / seconds, case.unit
+    if case.flops > 20 * case.n_bytes:
+        return case.flops / seconds / 1e9, "GFLOP/s"
+    return case.n_bytes / seconds / 1e9, "GB/s"
+
+
+def _too_large(needed: float, there: float) -> str:
+    return f"needs about {needed / 2**30:.1f} GiB, and {there / 2**30:.1f} are allowed"
+
+
+def _chosen(only: Sequence[str]) -> list[Stage]:
+    there = {stage.name: stage for stage in stages()}
+    if unknown := [name for name in only if name not in there]:
+        raise ValueError(f"`--stage` must be one of {', '.join(there)}; got {unknown[0]!r}.")
+    return [there[name] for name in dict.fromkeys(only)] if only else list(there.values())
+
+
+@contextmanager
+def _current(space: Space) -> Iterator[None]:
+    if space.kind != "cuda":
+        yield
+        return
+    with space.xp.cuda.Device(space.device):
+        yield
+
+
+def _name(space: Space) -> str:
+    return "cpu" if space.kind == "cpu" else f"cuda:{space.device}"
+
+
+def _model(space: Space) -> str:
+    return processor() if space.kind == "cpu" else gpus()[space.device]
+
+
+def _memory(space: Space) -> int:
+    if space.kind == "cuda":
+        return int(space.xp.cuda.runtime.memGetInfo()[1])
+    return memory()
