@@ -81,11 +81,11 @@ def test_a_wrong_result_is_told(tiny, stage):
 def spoiled(result):
     if isinstance(result, tuple):
         return result[0], spoiled(result[1])
-    if hasattr(result, "cv_predictions_"):
-        result.cv_predictions_ = result.cv_predictions_ + 1e-2
-        return result
     if hasattr(result, "cv_decision_"):
         result.cv_decision_ = result.cv_decision_ + 1e-5
+        return result
+    if hasattr(result, "cv_predictions_"):
+        result.cv_predictions_ = result.cv_predictions_ + 1e-2
         return result
     return result + 1e-4
 
