@@ -1,0 +1,1 @@
+"""Linear models on all patches of images, without the patches."""
