@@ -1,0 +1,119 @@
+"""Patches to learn from: drawn, measured, and normalised to a common contrast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmm._check import dtype_of_result
+from fastmm._space import Space
+from fastmm.features.geometry import PatchPlaces
+
+__all__ = ["Contrast", "as_floats", "draw_places", "measure_contrast", "sample_rows", "unfold_at"]
+
+_BYTES = 1 << 24  # of images at a time
+
+
+class Contrast(NamedTuple):
+    """How patches are normalised: (x - mean) gain / sqrt(variance gain^2 + floor).
+
+    `floors` hold one floor for the whole patch, or one for each channel.
+    """
+
+    gain: float
+    floors: NDArray[np.float32]
+
+
+def as_floats(xp: Any, images: Any) -> Any:
+    """Return images as C-contiguous float32 or float64, whichever holds their values."""
+    return xp.ascontiguousarray(images.astype(dtype_of_result(images.dtype), copy=False))
+
+
+def unfold_at(space: Space, images: Any, starts: Any, offsets: Any, contrast: Contrast) -> Any:
+    """Return normalised patches as rows, of every image those that begin at `starts`.
+
+    `images` (n, ...) are C-contiguous, float32 or float64. A start of -1 gives zeros.
+    """
+    from fastmm.kernels.unfolding import unfold
+
+    rows = space.xp.empty((len(images) * starts.size, offsets.size), np.float32)
+    gain = space.asarray(np.array([contrast.gain], images.dtype))
+    work = rows.size if space.kind == "cpu" else len(rows)
+    floors = space.asarray(contrast.floors)
+    space.launch(unfold, work, images.reshape(-1), starts, offsets, gain, floors, rows)
+    return rows
+
+
+def draw_places(
+    count: int, counts: tuple[int, ...], most: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw patches among all of `count` images, as (patches, 1 + axes), in order."""
+    total = count * math.prod(counts)
+    chosen = np.arange(total) if total <= most else _few(rng, total, most)
+    return np.stack(np.unravel_index(chosen, (count, *counts)), axis=1).astype(np.int64)
+
+
+def _few(rng: np.random.Generator, total: int, most: int) -> NDArray[np.int64]:
+    return np.sort(rng.choice(total, most, replace=False, shuffle=False))
+
+
+def measure_contrast(
+    space: Space,
+    images: Any,
+    patches: PatchPlaces,
+    places: NDArray[np.int64],
+    share: float,
+    parts: int,
+) -> Contrast:
+    """Find the mean variance of patches, in `parts` of channels, and `share` of it as floors."""
+    total, count = np.zeros(parts), 0
+    scale = 0.0  # of the largest distance so far, by which squares cannot overflow
+    for part, starts, offsets in _by_images(space, images, patches, places):
+        pixels = part.reshape(-1)[starts[:, None] + offsets].astype(np.float64)
+        pixels = pixels.reshape(len(pixels), parts, -1)
+        pixels = pixels / 2 - pixels[:, :, :1] / 2
+        largest = float(abs(pixels).max())
+        if largest > scale:
+            total *= (scale / largest) ** 2
+            scale = largest
+        if scale > 0:
+            total += space.to_host((pixels / scale).var(-1).sum(0))
+        count += len(pixels)
+    spread = total / count  # of the halves, in units of scale
+    if not spread.any():
+        return Contrast(1.0, np.zeros(parts, np.float32))
+    # A power of two, so that it rounds nothing: the mean variance comes to between 1/2 and 2.
+    exponent = -round(math.log2(2 * scale * math.sqrt(float(spread.max()))))
+    gain = 2.0 ** min(max(exponent, -126), 126)
+    return Contrast(gain, (share * spread * (2 * scale * gain) ** 2).astype(np.float32))
+
+
+def sample_rows(
+    space: Space, images: Any, patches: PatchPlaces, places: NDArray[np.int64], contrast: Contrast
+) -> Any:
+    """Return the patches at `places`, normalised, as rows."""
+    found = [
+        unfold_at(space, part.reshape(1, -1), starts, offsets, contrast)
+        for part, starts, offsets in _by_images(space, images, patches, places)
+    ]
+    return space.xp.concatenate(found)
+
+
+def _by_images(
+    space: Space, images: Any, patches: PatchPlaces, places: NDArray[np.int64]
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield some images at a time, where drawn patches of them begin, and pixels of a patch."""
+    shape = tuple(images.shape[1:])
+    offsets = space.asarray(patches.offsets(shape))
+    strides = np.array([math.prod(shape), *patches.strides(shape)])
+    several = max(1, _BYTES // (8 * math.prod(shape)))
+    for begin in range(0, len(images), several):
+        here = np.searchsorted(places[:, 0], [begin, begin + several])
+        if here[0] < here[1]:
+            starts = (places[slice(*here)] - [begin, *[0] * len(patches.size)]) @ strides
+            part = as_floats(space.xp, images[begin : begin + several])
+            yield part, space.asarray(starts), offsets
