@@ -1,0 +1,1 @@
+"""Networks that are trained: encoders of modalities, their fusion, the training loop."""
