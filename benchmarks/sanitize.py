@@ -65,7 +65,12 @@ def exercise(asarray: Callable[[np.ndarray], Any]) -> None:
         rows = [asarray(rng.standard_normal((n, 7)).astype(dtype)) for n in (9, 5)]
         fastmm.rbf_kernel(*rows)
         fastmm.laplacian_kernel(*rows)
+        fastmm.arccos_kernel(*rows, degree=2, depth=2)
+        fastmm.ntk_kernel(*rows, bias=0.1)
+        fastmm.convolutional_kernel(images, pool=2, tangent=True)
+        fastmm.patch_kernel(images, patch_size=(4, 3), shifts=1, step=2)
         fastmm.stack_features({"a": rows[0], "b": asarray(rng.standard_normal((9, 3)))})
+        fastmm.PatchDictionary((4, 3), 5, pool=(2, 3), atoms="random").fit_transform(images)
     resample_all(asarray, rng)
     fastmm.resize(asarray(rng.integers(-1000, 3000, (2, 13, 11), np.int16)), (5, 7))
 

@@ -15,6 +15,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from fastmm.batch import load_images as load_images
+    from fastmm.convolution_kernels import convolutional_kernel as convolutional_kernel
+    from fastmm.deep.classifier import DeepClassifier as DeepClassifier
+    from fastmm.deep_kernels import arccos_kernel as arccos_kernel
+    from fastmm.deep_kernels import ntk_kernel as ntk_kernel
+    from fastmm.features.dictionary import PatchDictionary as PatchDictionary
+    from fastmm.features.fisher import FisherVectors as FisherVectors
     from fastmm.features.statistics import patch_statistics as patch_statistics
     from fastmm.fuse import StackedFeatures as StackedFeatures
     from fastmm.fuse import stack_features as stack_features
@@ -38,14 +44,22 @@ if TYPE_CHECKING:
     from fastmm.pairwise import linear_kernel as linear_kernel
     from fastmm.pairwise import polynomial_kernel as polynomial_kernel
     from fastmm.pairwise import rbf_kernel as rbf_kernel
+    from fastmm.patch_kernels import patch_kernel as patch_kernel
     from fastmm.read.reading import read_volume as read_volume
     from fastmm.read.scanning import scan as scan
     from fastmm.read.series_info import SeriesInfo as SeriesInfo
     from fastmm.read.volume import Volume as Volume
+    from fastmm.solve.kernel.feature_machine import (
+        FeatureMachineClassifier as FeatureMachineClassifier,
+    )
+    from fastmm.solve.kernel.feature_machine import (
+        FeatureMachineRegressor as FeatureMachineRegressor,
+    )
     from fastmm.solve.kernel.kernel_ridge import KernelRidge as KernelRidge
     from fastmm.solve.kernel.kernel_ridge_search import KernelRidgeCV as KernelRidgeCV
     from fastmm.solve.kernel.lssvm import LSSVC as LSSVC
     from fastmm.solve.kernel.lssvm_search import LSSVCCV as LSSVCCV
+    from fastmm.solve.patches.dense_ridge import DensePatchRidge as DensePatchRidge
     from fastmm.solve.ridge.classifier import RidgeClassifier as RidgeClassifier
     from fastmm.solve.ridge.classifier import RidgeClassifierCV as RidgeClassifierCV
     from fastmm.solve.ridge.combination import LinearCombination as LinearCombination
@@ -55,6 +69,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "load_images": "batch",
+    "convolutional_kernel": "convolution_kernels",
+    "DeepClassifier": "deep.classifier",
+    "PatchDictionary": "features.dictionary",
+    "arccos_kernel": "deep_kernels",
+    "ntk_kernel": "deep_kernels",
+    "FisherVectors": "features.fisher",
     "patch_statistics": "features.statistics",
     "StackedFeatures": "fuse",
     "stack_features": "fuse",
@@ -78,16 +98,20 @@ _HOMES = {
     "linear_kernel": "pairwise",
     "polynomial_kernel": "pairwise",
     "rbf_kernel": "pairwise",
+    "patch_kernel": "patch_kernels",
     "read_volume": "read.reading",
     "scan": "read.scanning",
     "SeriesInfo": "read.series_info",
     "Volume": "read.volume",
     "LinearCombination": "solve.ridge.combination",
+    "FeatureMachineClassifier": "solve.kernel.feature_machine",
+    "FeatureMachineRegressor": "solve.kernel.feature_machine",
     "KernelRidge": "solve.kernel.kernel_ridge",
     "KernelRidgeCV": "solve.kernel.kernel_ridge_search",
     "Ridge": "solve.ridge.ridge",
     "LSSVC": "solve.kernel.lssvm",
     "LSSVCCV": "solve.kernel.lssvm_search",
+    "DensePatchRidge": "solve.patches.dense_ridge",
     "RidgeClassifier": "solve.ridge.classifier",
     "RidgeClassifierCV": "solve.ridge.classifier",
     "RidgeCV": "solve.ridge.search",

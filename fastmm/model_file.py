@@ -24,8 +24,11 @@ _VERSION = 1
 # Where the classes live that a file may name; anything else is refused.
 _CLASSES = {
     "LinearCombination": "fastmm.solve.ridge.combination",
+    "FeatureMachineClassifier": "fastmm.solve.kernel.feature_machine",
+    "FeatureMachineRegressor": "fastmm.solve.kernel.feature_machine",
     "KernelRidge": "fastmm.solve.kernel.kernel_ridge",
     "KernelRidgeCV": "fastmm.solve.kernel.kernel_ridge_search",
+    "DensePatchRidge": "fastmm.solve.patches.dense_ridge",
     "Ridge": "fastmm.solve.ridge.ridge",
     "LSSVC": "fastmm.solve.kernel.lssvm",
     "LSSVCCV": "fastmm.solve.kernel.lssvm_search",
@@ -33,9 +36,12 @@ _CLASSES = {
     "RidgeClassifierCV": "fastmm.solve.ridge.classifier",
     "RidgeCV": "fastmm.solve.ridge.search",
     "SVC": "fastmm.solve.svm.svm",
+    "DeepClassifier": "fastmm.deep.classifier",
     "MultimodalClassifier": "fastmm.multimodal",
     "ImageModality": "fastmm.modalities",
     "TableModality": "fastmm.modalities",
+    "FisherVectors": "fastmm.features.fisher",
+    "PatchDictionary": "fastmm.features.dictionary",
     "BlockFusion": "fastmm.block_fusion",
     "TableEncoder": "fastmm.features.table",
     "StackedFeatures": "fastmm.fuse",
@@ -185,6 +191,8 @@ def _write(value: Any, arrays: dict[str, Any], name: str) -> Any:
         return value
     if isinstance(value, np.generic):
         return _write(value.item(), arrays, name)
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, (list, tuple)):
         items = [_write(v, arrays, f"{name}.{i}") for i, v in enumerate(value)]
         return items if isinstance(value, list) else {"tuple": items}
@@ -225,6 +233,8 @@ def _read(node: Any, arrays: dict[str, Any]) -> Any:
             if not key.isidentifier() or key.startswith("__"):
                 raise ValueError(f"attribute {key!r} is not allowed")
             object.__setattr__(made, key, _read(value, arrays))
+        if hasattr(made, "_check_loaded"):  # what a checksum cannot know: that parts fit
+            made._check_loaded()
         return made
     if "tuple" in node:
         return tuple(_read(v, arrays) for v in node["tuple"])

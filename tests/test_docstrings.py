@@ -20,7 +20,12 @@ MODULES = sorted(
 )
 
 
+NEEDS = {"fastmm.deep.classifier": "torch"}  # what examples of a module need beside fastmm
+
+
 def load(name):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name], reason=f"the examples of {name} need {NEEDS[name]}")
     try:
         return importlib.import_module(name)
     except ImportError as error:

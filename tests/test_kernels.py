@@ -70,7 +70,46 @@ def arguments(name, dtype="float32", seed=0):
         dtype = name.rpartition(".")[2]
         left, right = (rng.normal(size=shape).astype(dtype) for shape in ((10, 131), (2, 131, 70)))
         return 4 * 32, [left, right, np.array([0.01], dtype), np.empty((10, 70), dtype)]
+    if name == "unfolding.unfold":
+        src, starts = rng.normal(40, 9, 120).astype(dtype), np.array([3, -1, 17, 20])
+        offsets = np.array([0, 1, 2, 7, 8, 9, 14, 15, 16, 30])
+        parts = np.array([0.5, 0.25], "f4")
+        out = np.empty((8, 10), "f4")
+        return 8, [src, starts, offsets, np.full(1, 0.25, dtype), parts, out]
+    if name == "responses.respond":
+        # Whole numbers, of which sums in any order are the same.
+        rows, atoms = (rng.integers(-9, 10, n).astype("f4") for n in ((36, 5), (2, 5, 64)))
+        tiles = np.array([[0, 2], [12, 1]])
+        return 2 * 2 * 2 * 16, [
+            rows,
+            atoms,
+            tiles,
+            np.full(1, 3, "f4"),
+            np.empty((2, 2, 2, 128), "f4"),
+        ]
+    if name == "convolving.convolve":
+        planes = np.zeros((2, 2, 2, 5, 6))
+        planes[0, :, :, 1:-1, 1:-1] = rng.normal(size=(2, 2, 3, 4))
+        norms, layout = np.full((2, 3, 4), 4.0), np.array([1, 0, 0, 0, 0, 1])
+        return 24, [*planes, norms, norms.copy(), np.array([[0, 1], [1, 1]]), layout]
+    if name == "arcs.arcs":
+        rows = rng.normal(size=(4, 3))
+        norms, gram = np.tile((rows**2).sum(1), (2, 1)), rows @ rows.T
+        return 16, [gram, norms, norms.copy(), np.array([2, 3]), np.array([0.1])]
+    if name.startswith("boxes"):
+        return comparing_arguments(name.rpartition(".")[2], rng)
     raise AssertionError(f"the kernel {name} has no launch in this test")
+
+
+def comparing_arguments(dtype, rng):
+    """Make a launch that compares patches of 2 images with those of 64, one step apart."""
+    from fastmm.kernels.boxes import LANES
+
+    left, right = rng.normal(size=(2, 2, 4, 3)), rng.normal(size=(1, 2, 4, 3, LANES))
+    moves = np.array([[0, 0, 0, 0, 0, 0, 1, 3, 2], [0, 0, 0, 0, 1, 1, 1, 2, 1]])
+    sizes, out = np.array([2, 2, 2, 1, 1, 1, 0]), np.empty((1, 2, LANES), dtype)
+    weights, gamma = np.array([1, 0.5], dtype), np.array([0.1], dtype)
+    return out.size, [left.astype(dtype), right.astype(dtype), moves, weights, sizes, gamma, out]
 
 
 def resampling(name, dtype, rng):
@@ -179,10 +218,15 @@ def test_inputs_are_read_only(name):
         "stacking": [1, 5, 6, 7],
         "rbf": [0],
         "laplacian": [3],
+        "arcs": [0],
+        "convolving": [1],
+        "boxes": [6],
         "resampling": [1, 2],
         "resampling_axes": [1],
         "resampling_cubic": [1, 2],
         "support": [1],
+        "unfolding": [5],
+        "responses": [4],
     }
     for i, (old, new) in enumerate(zip(before, after, strict=True)):
         if i not in outputs.get(name, outputs.get(name.partition(".")[0], [])):

@@ -111,6 +111,20 @@ def selecting(pixels, real):
     return arrays(pixels, 2) + arrays("uint8", 2) + arrays(real, 1) + arrays("float64", 1, 2)
 
 
+def unfolding(pixels):
+    places = arrays("int64", 1, 1)
+    return arrays(pixels, 1) + places + arrays(pixels, 1) + arrays("float32", 1, 2)
+
+
+def responding():
+    return arrays("float32", 2, 3) + arrays("int64", 2) + arrays("float32", 1, 4)
+
+
+def comparing(real):
+    images = arrays(real, 4, 5) + arrays("int64", 2)
+    return images + arrays(real, 1) + arrays("int64", 1) + arrays(real, 1, 3)
+
+
 # For each kernel, (whether double precision is its business, argument types).
 SIGNATURES = {
     "resizing.linear": [
@@ -193,10 +207,24 @@ SIGNATURES = {
         ]
         for real, key in (("float32", "int32"), ("float64", "int64"))
     },
+    # float64 pixels are subtracted from each other before they become float32.
+    "unfolding.unfold": [
+        (real == "float64", lambda r=real: unfolding(r)) for real in ("float32", "float64")
+    ],
+    "responses.respond": [(False, responding)],
     "rbf.rbf.float32": [(False, lambda: arrays("float32", 2, 1, 2, 1))],
     "rbf.rbf.float64": [(True, lambda: arrays("float64", 2, 1, 2, 1))],
     "laplacian.laplacian.float32": [(False, lambda: arrays("float32", 2, 3, 1, 2))],
     "laplacian.laplacian.float64": [(True, lambda: arrays("float64", 2, 3, 1, 2))],
+    # The angle of a cosine near 1 has half of its digits: float64 for whatever comes in.
+    "convolving.convolve": [(True, lambda: arrays("float64", 4, 4, 3, 3) + arrays("int64", 2, 1))],
+    "arcs.arcs": [
+        (True, lambda: arrays("float64", 2, 2, 2) + arrays("int64", 1) + arrays("float64", 1))
+    ],
+    **{
+        f"boxes.boxes.{real}": [(real == "float64", lambda r=real: comparing(r))]
+        for real in ("float32", "float64")
+    },
 }
 CASES = [
     pytest.param(name, double, signature, id=f"{name}-{i}")

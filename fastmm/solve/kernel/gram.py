@@ -10,6 +10,7 @@ import numpy as np
 from fastmm import kernel_matrices
 from fastmm._check import finite, integer, number, one_of, real
 from fastmm._space import Space, enter
+from fastmm.arc_grams import layered, layered_diagonal
 
 __all__ = [
     "KERNELS",
@@ -19,8 +20,11 @@ __all__ = [
     "width",
 ]
 
-KERNELS = ("linear", "poly", "rbf", "laplacian", "precomputed")
-_WITH_GAMMA = ("poly", "rbf", "laplacian")
+KERNELS = (
+    "linear", "poly", "rbf", "laplacian", "arccos", "ntk", "patch", "convolutional", "precomputed",
+)  # fmt: skip
+_OF_IMAGES = ("patch", "convolutional")
+_WITH_GAMMA = ("poly", "rbf", "laplacian", "patch")
 
 
 class KernelFunction(NamedTuple):
@@ -28,17 +32,20 @@ class KernelFunction(NamedTuple):
 
     Parameters
     ----------
-    kernel : {"linear", "poly", "rbf", "laplacian", "precomputed"} or callable
+    kernel : one of KERNELS, or callable
         Inner products, (gamma <x, y> + coef0) ^ degree, exp(-gamma |x - y|^2),
-        exp(-gamma |x - y|_1), what is given, or what the callable makes of two matrices.
+        exp(-gamma |x - y|_1), those of `arccos_kernel`, `ntk_kernel`, `patch_kernel` and
+        `convolutional_kernel`, what is given, or what the callable makes of two matrices.
     gamma : float or None
-        Used by "poly", "rbf" and "laplacian".
+        Used by "poly", "rbf", "laplacian" and "patch".
     degree : int
         Used by "poly".
     coef0 : float
         Used by "poly".
     parallel : bool
         On the CPU, whether a matrix may use other threads than its own.
+    options : Layers, PatchOptions, ConvolutionOptions or None
+        What "arccos" and "ntk", "patch" or "convolutional" have to know.
     """
 
     kernel: Any
@@ -46,6 +53,7 @@ class KernelFunction(NamedTuple):
     degree: int = 3
     coef0: float = 1.0
     parallel: bool = True
+    options: Any = None
 
     def training(self, X: Any, xp: Any) -> Any:
         """Return the symmetric matrix (n, n) of the training rows, float64, as it is."""
@@ -74,7 +82,10 @@ class KernelFunction(NamedTuple):
             return xp.ones(X.shape[0])
         if self.kernel == "precomputed":
             return X.diagonal().astype(np.float64)
-        if callable(self.kernel):
+        if self.kernel in ("arccos", "ntk"):
+            space, X, _ = _wide(X, None)
+            return layered_diagonal(X, self.options, space)
+        if callable(self.kernel) or self.kernel in _OF_IMAGES:
             rows = [self.between(X[i : i + 1], X[i : i + 1], xp)[0] for i in range(X.shape[0])]
             return xp.concatenate(rows)
         inner = xp.einsum("ij,ij->i", X.astype(np.float64), X.astype(np.float64))
@@ -88,6 +99,10 @@ class KernelFunction(NamedTuple):
         space = replace(space, parallel=space.parallel and self.parallel)
         if self.kernel == "linear":
             return kernel_matrices.linear(X, Y)
+        if self.kernel in ("arccos", "ntk"):
+            return layered(X, Y, self.options, space)
+        if self.kernel in _OF_IMAGES:
+            return self.options.gram(X, Y, self.gamma, space)
         gamma: float = self.gamma  # type: ignore[assignment]
         if self.kernel == "poly":
             return kernel_matrices.polynomial(X, Y, gamma, self.degree, self.coef0, space)
@@ -96,30 +111,42 @@ class KernelFunction(NamedTuple):
 
 
 def kernel_function(
-    kernel: Any, gamma: Any, degree: Any, coef0: Any, X: Any, weight: Any, xp: Any
+    kernel: Any,
+    gamma: Any,
+    degree: Any,
+    coef0: Any,
+    X: Any,
+    weight: Any,
+    xp: Any,
+    options: Any = None,
 ) -> KernelFunction:
     """Check the parameters of a kernel machine, and take `gamma` from the training rows."""
     if not callable(kernel):
         one_of(kernel, "kernel", KERNELS)
-    found = width(gamma, X, weight, xp, kernel) if kernel in _WITH_GAMMA else None
+    features = options.pairs.pixels if kernel == "patch" else int(X.shape[1])
+    found = width(gamma, X, weight, xp, kernel, features) if kernel in _WITH_GAMMA else None
     if kernel != "poly":
-        return KernelFunction(kernel, found)
+        return KernelFunction(kernel, found, options=options)
     return KernelFunction(kernel, found, integer(degree, "degree"), number(coef0, "coef0"))
 
 
-def width(gamma: Any, X: Any, weight: Any, xp: Any, kernel: Any = "rbf") -> float:
+def width(
+    gamma: Any, X: Any, weight: Any, xp: Any, kernel: Any = "rbf", features: int | None = None
+) -> float:
     """Return the width that `gamma` asks for: a number, "auto" or "scale".
 
-    "auto" is 1 / d. "scale" is 1 / (d var), and 1 / (d std) for the Laplacian kernel.
+    "auto" is 1 / d. "scale" is 1 / (d var), and 1 / (d std) for the Laplacian kernel. d is the
+    number of columns, or `features`.
     """
+    d = int(X.shape[1]) if features is None else features
     if not isinstance(gamma, str):
         return number(gamma, "gamma", above=0)
     if one_of(gamma, "gamma", ("scale", "auto")) == "auto":
-        return 1.0 / int(X.shape[1])
+        return 1.0 / d
     # Weighted, so that a weight of 2 is a row that came twice.
     per_row = (X - xp.average(_row_means(X), weights=weight)) ** 2
     variance = float(xp.average(_row_means(per_row), weights=weight))
-    return kernel_matrices.scaled(int(X.shape[1]), variance, kernel)
+    return kernel_matrices.scaled(d, variance, kernel)
 
 
 def centre(X: Any) -> Any:

@@ -12,6 +12,7 @@ from fastmm.solve._inputs import take_training
 from fastmm.solve.grouped import make_folds
 from fastmm.solve.kernel.kernel_ridge_fit import SOLVERS, Effort, Task, choose_solver
 from fastmm.solve.kernel.kernel_ridge_model import KernelRegressor
+from fastmm.solve.kernel.options import as_rows
 from fastmm.solve.ridge.solution import target_penalties
 
 __all__ = ["KernelRidge"]
@@ -30,17 +31,20 @@ class KernelRidge(KernelRegressor):
     alpha : float or array of shape (targets,), default 1.0
         Penalty, one for all or for each target; not negative, and positive for "cg" and
         "nystrom".
-    kernel : {"linear", "poly", "rbf", "laplacian", "precomputed"} or callable, default "linear"
-        Kernel. "precomputed" takes kernel matrices for X; a callable maps rows (n, d) and
-        (m, d) to a matrix (n, m), where the rows live.
+    kernel : str or callable, default "linear"
+        Kernel: "linear", "poly", "rbf", "laplacian", "arccos", "ntk", "patch" or
+        "convolutional", as in :class:`LSSVC`. "precomputed" takes kernel matrices for X; a
+        callable maps rows (n, d) and (m, d) to a matrix (n, m), where the rows live.
     gamma : float, "scale", "auto" or None, default None
-        Parameter of "poly", "rbf" and "laplacian". None is "auto", ``1 / d``, as in
+        Parameter of "poly", "rbf", "laplacian" and "patch". None is "auto", ``1 / d``, as in
         scikit-learn's KernelRidge. "scale" is ``1 / (d * X.var())``, for "laplacian"
         ``1 / (d * X.std())``, weighted by `sample_weight`; 1 where X is constant.
     degree : int, default 3
         Degree of "poly".
     coef0 : float, default 1.0
         Constant of "poly".
+    kernel_params : dict or None, default None
+        What else the kernel has to know, as in :class:`LSSVC`.
     fit_intercept : bool, default False
         Whether b is free, with the a then summing to 0; else b is 0, as in scikit-learn.
     solver : {"auto", "direct", "cg", "nystrom"}, default "auto"
@@ -121,6 +125,7 @@ class KernelRidge(KernelRegressor):
         gamma: float | str | None = None,
         degree: int = 3,
         coef0: float = 1.0,
+        kernel_params: dict[str, Any] | None = None,
         fit_intercept: bool = False,
         solver: str = "auto",
         n_components: int | None = None,
@@ -133,6 +138,7 @@ class KernelRidge(KernelRegressor):
         self.gamma = gamma
         self.degree = degree
         self.coef0 = coef0
+        self.kernel_params = kernel_params
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.n_components = n_components
@@ -170,7 +176,7 @@ class KernelRidge(KernelRegressor):
             If the device has not the memory; "cg" and "nystrom" need less.
         """
         solver = one_of(self.solver, "solver", ("auto", *SOLVERS))
-        data = take_training(self, X, y, sample_weight)
+        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight)
         n, flat = data.X.shape[0], data.y.ndim == 1
         y = data.y.reshape(n, -1).astype(np.float64)
         alphas = np.broadcast_to(target_penalties(self.alpha, y.shape[1]), y.shape[1])

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from fastmm._check import dtype_of_result
 from fastmm.solve._inputs import Training, take_new
 from fastmm.solve.kernel.gram import KernelFunction, centre, kernel_function
+from fastmm.solve.kernel.options import as_rows, kernel_options
 from fastmm.solve.kernel.products import KernelProducts
 
 __all__ = ["KernelRegressor"]
@@ -46,6 +47,7 @@ class KernelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         The kernel of new and training rows is made in tiles, each of which is used and
         forgotten: memory does not grow with either number.
         """
+        X = as_rows(self, X)
         space, X, leave = take_new(self, X, dual_coef_=getattr(self, "dual_coef_", None))
         dual = self.dual_coef_.reshape(self.dual_coef_.shape[0], -1)
         if self.kernel == "linear":
@@ -72,11 +74,14 @@ class KernelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         gamma = "auto" if gamma is None else gamma
         space = data.space
         return kernel_function(
-            self.kernel, gamma, self.degree, self.coef0, data.X, data.weight, space.xp
-        )
+            self.kernel, gamma, self.degree, self.coef0, data.X, data.weight, space.xp,
+            kernel_options(self),
+        )  # fmt: skip
 
     def _function_used(self) -> KernelFunction:
-        return KernelFunction(self.kernel, self.gamma_, self.degree, self.coef0)
+        return KernelFunction(
+            self.kernel, self.gamma_, self.degree, self.coef0, options=kernel_options(self)
+        )
 
     def _rows(self, data: Training) -> tuple[Any, Any]:
         """Return the rows that the kernel is taken of, and what was taken off them.

@@ -14,6 +14,7 @@ from fastmm.solve.grouped import Folds, make_folds, training_means
 from fastmm.solve.kernel.bandwidths import kernel_grams
 from fastmm.solve.kernel.gram import KernelFunction
 from fastmm.solve.kernel.kernel_ridge_model import KernelRegressor
+from fastmm.solve.kernel.options import as_rows
 from fastmm.solve.kernel.system import KernelSystem
 from fastmm.solve.scoring import REGRESSION_SCORINGS, best_of, refuse_overflow, score_regression
 
@@ -35,7 +36,7 @@ class KernelRidgeCV(KernelRegressor):
     ----------
     alphas : sequence of float, default (0.1, 1.0, 10.0)
         Penalties to try, not negative.
-    kernel, degree, coef0, fit_intercept
+    kernel, degree, coef0, kernel_params, fit_intercept
         As in :class:`KernelRidge`.
     gamma : float, "scale", "auto", None or a sequence of them, default None
         As in :class:`KernelRidge`. Of a sequence the best is chosen, together with the
@@ -101,6 +102,7 @@ class KernelRidgeCV(KernelRegressor):
         gamma: Any = None,
         degree: int = 3,
         coef0: float = 1.0,
+        kernel_params: dict[str, Any] | None = None,
         fit_intercept: bool = False,
         scoring: str | None = None,
         alpha_per_target: bool = False,
@@ -111,6 +113,7 @@ class KernelRidgeCV(KernelRegressor):
         self.gamma = gamma
         self.degree = degree
         self.coef0 = coef0
+        self.kernel_params = kernel_params
         self.fit_intercept = fit_intercept
         self.scoring = scoring
         self.alpha_per_target = alpha_per_target
@@ -147,7 +150,7 @@ class KernelRidgeCV(KernelRegressor):
         """
         alphas = grid(self.alphas, "alphas", minimum=0)
         name = one_of(self.scoring or REGRESSION_SCORINGS[0], "scoring", REGRESSION_SCORINGS)
-        data = take_training(self, X, y, sample_weight)
+        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight)
         n, flat = data.X.shape[0], data.y.ndim == 1
         many = isinstance(self.gamma, Iterable) and not isinstance(self.gamma, str)
         functions = [

@@ -10,6 +10,7 @@ from fastmm.solve.fold_order import order_by_fold
 from fastmm.solve.grouped import make_folds
 from fastmm.solve.kernel.bordered import BorderedSystem
 from fastmm.solve.kernel.machine import KernelMachine, flat
+from fastmm.solve.kernel.options import as_rows
 
 __all__ = ["LSSVC"]
 
@@ -27,19 +28,28 @@ class LSSVC(KernelMachine):
     ----------
     C : float, default 1.0
         Weight of the squared errors, positive: large values fit closely.
-    kernel : {"linear", "poly", "rbf", "laplacian", "precomputed"} or callable, default "rbf"
-        Kernel: inner products, ``(gamma <x, y> + coef0) ** degree``,
-        ``exp(-gamma |x - y|^2)``, ``exp(-gamma |x - y|_1)``. "precomputed" takes kernel
-        matrices for X; a callable maps rows (n, d) and (m, d) to a matrix (n, m), where
-        the rows live.
+    kernel : str or callable, default "rbf"
+        Kernel: "linear", inner products; "poly", ``(gamma <x, y> + coef0) ** degree``; "rbf",
+        ``exp(-gamma |x - y|^2)``; "laplacian", ``exp(-gamma |x - y|_1)``; "arccos", "ntk",
+        "patch" and "convolutional", see :func:`arccos_kernel`, :func:`ntk_kernel`,
+        :func:`patch_kernel` and :func:`convolutional_kernel`.
+        "precomputed" takes kernel matrices for X; a callable maps rows (n, d) and (m, d) to a
+        matrix (n, m), where the rows live.
     gamma : "scale", "auto" or float, default "scale"
-        Parameter of "poly", "rbf" and "laplacian". "scale" is ``1 / (d * X.var())`` (the
-        variance weighted by `sample_weight`; 1 where X is constant), and
-        ``1 / (d * X.std())`` for "laplacian"; "auto" is ``1 / d``.
+        Parameter of "poly", "rbf", "laplacian" and "patch" (whose d is the number of pixels
+        of a patch). "scale" is ``1 / (d * X.var())`` (the variance weighted by
+        `sample_weight`; 1 where X is constant), and ``1 / (d * X.std())`` for "laplacian";
+        "auto" is ``1 / d``.
     degree : int, default 3
         Power of "poly".
     coef0 : float, default 1.0
         Constant of "poly".
+    kernel_params : dict or None, default None
+        What else the kernel has to know. "arccos": ``degree``, ``depth``; "ntk": ``depth``,
+        ``bias``; "patch": ``patch_size``, and ``step``, ``shifts``, ``kernel``;
+        "convolutional": ``filter_size``, ``depth``, ``pool``, ``tangent``; defaults and
+        meaning are those of the functions. For the last two X holds images (n, \*spatial),
+        or rows of their pixels with ``image_shape`` in this dict.
     class_weight : None, "balanced" or dict, default None
         Factors of the weights of the rows of a class: "balanced" is ``n / (n_classes *
         count)``; a dict names labels, all others have 1.
@@ -54,8 +64,10 @@ class LSSVC(KernelMachine):
         Intercepts b.
     X_fit_ : array of shape (n, d), or None
         Copy of the training rows; None if `kernel` is "precomputed".
+    image_shape_ : tuple of int
+        Size of the images; only for "patch" and "convolutional".
     gamma_ : float or None
-        Parameter used by "poly", "rbf" and "laplacian".
+        Parameter used by "poly", "rbf", "laplacian" and "patch".
     residual_ : float
         Relative residual |y - A a| / |y| of the (weighted, centred) system that was
         solved, the largest over decisions: about 1e-16 times C and the norm of the kernel.
@@ -96,6 +108,7 @@ class LSSVC(KernelMachine):
         gamma: float | str = "scale",
         degree: int = 3,
         coef0: float = 1.0,
+        kernel_params: dict[str, Any] | None = None,
         class_weight: Any = None,
     ) -> None:
         self.C = C
@@ -103,6 +116,7 @@ class LSSVC(KernelMachine):
         self.gamma = gamma
         self.degree = degree
         self.coef0 = coef0
+        self.kernel_params = kernel_params
         self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> LSSVC:
@@ -133,7 +147,7 @@ class LSSVC(KernelMachine):
             If the arrays live on different devices.
         """
         C = number(self.C, "C", above=0)
-        data = take_training(self, X, y, sample_weight, labels=True)
+        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight, labels=True)
         if hasattr(self, "cv_decision_"):
             del self.cv_decision_
         codes, weight = self._encode(data)

@@ -15,6 +15,7 @@ from fastmm.solve.kernel.bandwidths import kernel_grams
 from fastmm.solve.kernel.bordered import BorderedSystem
 from fastmm.solve.kernel.gram import KernelFunction
 from fastmm.solve.kernel.machine import KernelMachine, flat
+from fastmm.solve.kernel.options import as_rows
 from fastmm.solve.scoring import (
     CLASS_SCORINGS,
     best_of,
@@ -40,7 +41,7 @@ class LSSVCCV(KernelMachine):
     ----------
     Cs : sequence of float, default (0.1, 1, 10, 100)
         Values of C to try, positive.
-    kernel, degree, coef0, class_weight
+    kernel, degree, coef0, kernel_params, class_weight
         As in :class:`LSSVC`.
     gamma : "scale", "auto", float or a sequence of them, default "scale"
         As in :class:`LSSVC`. Of a sequence the best is chosen, together with C; their
@@ -104,6 +105,7 @@ class LSSVCCV(KernelMachine):
         gamma: Any = "scale",
         degree: int = 3,
         coef0: float = 1.0,
+        kernel_params: dict[str, Any] | None = None,
         class_weight: Any = None,
         scoring: str = "roc_auc",
         cv: Any = None,
@@ -113,6 +115,7 @@ class LSSVCCV(KernelMachine):
         self.gamma = gamma
         self.degree = degree
         self.coef0 = coef0
+        self.kernel_params = kernel_params
         self.class_weight = class_weight
         self.scoring = scoring
         self.cv = cv
@@ -146,7 +149,7 @@ class LSSVCCV(KernelMachine):
         """
         Cs = grid(self.Cs, "Cs", above=0)
         one_of(self.scoring, "scoring", CLASS_SCORINGS)
-        data = take_training(self, X, y, sample_weight, labels=True)
+        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight, labels=True)
         many = isinstance(self.gamma, Iterable) and not isinstance(self.gamma, str)
         functions = [
             self._function(gamma, data) for gamma in (self.gamma if many else [self.gamma])

@@ -11,6 +11,7 @@ from fastmm._check import dtype_of_result
 from fastmm.solve._inputs import Training, take_new
 from fastmm.solve.class_weights import class_weights
 from fastmm.solve.kernel.gram import KernelFunction, centre, kernel_function
+from fastmm.solve.kernel.options import as_rows, kernel_options
 from fastmm.solve.ridge.design import pieces
 
 __all__ = ["KernelMachine", "flat"]
@@ -46,6 +47,7 @@ class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         TypeError
             If `X` lives on another device.
         """
+        X = as_rows(self, X)
         space, X, leave = take_new(self, X, dual_coef_=getattr(self, "dual_coef_", None))
         return leave(self._decide(X, space.xp).astype(dtype_of_result(X.dtype)))
 
@@ -70,6 +72,7 @@ class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         TypeError
             If `X` lives on another device.
         """
+        X = as_rows(self, X)
         space, X, leave = take_new(self, X, dual_coef_=getattr(self, "dual_coef_", None))
         labels = self.classes_[self._winners(space.to_host(self._decide(X, space.xp)))]
         return leave(space.asarray(labels)) if labels.dtype.kind in "biuf" else labels
@@ -103,7 +106,10 @@ class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _function(self, gamma: Any, data: Training) -> KernelFunction:
         """Return the kernel, its parameters checked."""
         xp = data.space.xp
-        return kernel_function(self.kernel, gamma, self.degree, self.coef0, data.X, data.weight, xp)
+        return kernel_function(
+            self.kernel, gamma, self.degree, self.coef0, data.X, data.weight, xp,
+            kernel_options(self),
+        )  # fmt: skip
 
     def _rows(self, data: Training, order: np.ndarray[Any, Any] | None) -> Any:
         """Return the training rows that the kernel is to see, in that order.
@@ -132,7 +138,9 @@ class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             normal = self._normal()
             parts = [X[rows].astype(np.float64) @ normal for rows in pieces(*X.shape)]
         else:
-            function = KernelFunction(self.kernel, self.gamma_, self.degree, self.coef0)
+            function = KernelFunction(
+                self.kernel, self.gamma_, self.degree, self.coef0, options=kernel_options(self)
+            )
             parts = [
                 function.between(X[rows], self.X_fit_, xp) @ self.dual_coef_
                 for rows in pieces(X.shape[0], self.dual_coef_.shape[0])

@@ -11,6 +11,7 @@ from fastmm.solve._inputs import Training, take_training
 from fastmm.solve.grouped import Folds, make_folds
 from fastmm.solve.kernel.gram import KernelFunction, centre
 from fastmm.solve.kernel.machine import KernelMachine, flat
+from fastmm.solve.kernel.options import as_rows
 from fastmm.solve.svm.growth import GrowingMachine
 from fastmm.solve.svm.kernel import kernel_of
 from fastmm.solve.svm.newton import Progress
@@ -35,7 +36,7 @@ class SVC(KernelMachine):
     ----------
     C : float, default 1.0
         Weight of the loss, positive: large values fit closely.
-    kernel : {"linear", "poly", "rbf", "laplacian", "precomputed"} or callable, default "rbf"
+    kernel : str or callable, default "rbf"
         As in :class:`LSSVC`.
     degree : int, default 3
         Power of "poly".
@@ -43,6 +44,8 @@ class SVC(KernelMachine):
         Parameter of "poly", "rbf" and "laplacian", as in :class:`LSSVC`.
     coef0 : float, default 0.0
         Constant of "poly".
+    kernel_params : dict or None, default None
+        As in :class:`LSSVC`.
     class_weight : None, "balanced" or dict, default None
         Factors of the weights of the rows of a class.
     tol : float, default 1e-6
@@ -127,6 +130,7 @@ class SVC(KernelMachine):
         degree: int = 3,
         gamma: float | str = "scale",
         coef0: float = 0.0,
+        kernel_params: dict[str, Any] | None = None,
         class_weight: Any = None,
         tol: float = 1e-6,
         max_iter: int | None = None,
@@ -136,6 +140,7 @@ class SVC(KernelMachine):
         self.degree = degree
         self.gamma = gamma
         self.coef0 = coef0
+        self.kernel_params = kernel_params
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter
@@ -169,7 +174,7 @@ class SVC(KernelMachine):
         """
         C, tol = number(self.C, "C", above=0), number(self.tol, "tol", above=0)
         limit = MAX_ITER if self.max_iter is None else integer(self.max_iter, "max_iter")
-        data = take_training(self, X, y, sample_weight, labels=True)
+        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight, labels=True)
         self.__dict__.pop("cv_decision_", None)
         codes, weight = self._encode(data)
         folds = None if groups is None else make_folds(len(codes), groups, weight=weight)
