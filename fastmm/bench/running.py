@@ -27,8 +27,9 @@ _MOST_MEMORY = 0.5  # the share of a device's memory that a case may take
 def stages() -> tuple[Stage, ...]:
     """Return every stage there is."""
     from fastmm.bench.model_cases import MODEL_STAGES
+    from fastmm.bench.patch_cases import PATCH_STAGES
 
-    return IMAGE_STAGES + MODEL_STAGES
+    return IMAGE_STAGES + PATCH_STAGES + MODEL_STAGES
 
 
 def find_spaces(device: str) -> list[Space]:
