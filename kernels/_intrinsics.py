@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 from numba.np import arrayobj
 
-__all__ = ["columns", "copier", "prefetched", "stretches"]
+__all__ = ["columns", "copier", "prefetched", "stretches", "summer", "turner"]
 
 
 def prefetched() -> Any:
@@ -137,3 +137,144 @@ def copier(lanes: int) -> Any:
         lambda src, start, out, begin: lambda src, start, out, begin: copy(src, start, out, begin)
     )
     return plain
+
+
+def turner(lanes: int) -> Any:
+    """Return a helper that turns a square of `lanes` rows over its diagonal.
+
+    ``turn(src, start, stride, last, out, begin, step, end)`` copies element i of row k of
+    `src`, which begins at start + k * stride, to element k of row i of `out`, which begins
+    at begin + i * step. Rows after the `last` are taken for it, and go to row `end` of `out`
+    where they would come after it, so that fewer rows need no other loop.
+    """
+
+    @intrinsic
+    def move(
+        _typing: Any, src: Any, start: Any, stride: Any, last: Any,
+        out: Any, begin: Any, step: Any, end: Any,
+    ) -> Any:  # fmt: skip
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            given, real = signature.args[0], signature.args[4]
+            source = arrayobj.make_array(given)(context, builder, args[0]).data
+            target = arrayobj.make_array(real)(context, builder, args[4]).data
+            wide = ir.VectorType(target.type.pointee, lanes)
+
+            def row(flat: Any, first: Any, apart: Any, most: Any, k: int) -> tuple[Any, int]:
+                place = ir.Constant(most.type, k)
+                place = builder.select(builder.icmp_signed("<", most, place), most, place)
+                place = builder.gep(flat, [builder.add(first, builder.mul(place, apart))])
+                vector = ir.VectorType(flat.type.pointee, lanes).as_pointer()
+                return builder.bitcast(place, vector), context.get_abi_sizeof(flat.type.pointee)
+
+            rows = []
+            for k in range(lanes):
+                place, size = row(source, *args[1:4], k)
+                value = builder.load(place, align=size)
+                if isinstance(given.dtype, numba.types.Integer):
+                    cast = builder.sitofp if given.dtype.signed else builder.uitofp
+                    value = cast(value, wide)
+                elif given.dtype != real.dtype:
+                    cast = builder.fpext if given.dtype < real.dtype else builder.fptrunc
+                    value = cast(value, wide)
+                rows.append(value)
+            # Interleaving the first half of the rows with the second half moves the lowest bit
+            # of an element's row to its column, and the highest of the column to the row.
+            half = lanes // 2
+            low = [k // 2 + k % 2 * lanes for k in range(lanes)]
+            masks = [[k + part for k in low] for part in (0, half)]
+            masks = [ir.Constant(ir.VectorType(ir.IntType(32), lanes), mask) for mask in masks]
+            for _ in range(lanes.bit_length() - 1):
+                pairs = zip(rows[:half], rows[half:], strict=True)
+                rows = [builder.shuffle_vector(a, b, mask) for a, b in pairs for mask in masks]
+            for k, value in enumerate(rows):
+                place, size = row(target, *args[5:8], k)
+                builder.store(value, place, align=size)
+            return context.get_dummy_value()
+
+        intp = numba.types.intp
+        return numba.types.void(src, intp, intp, intp, out, intp, intp, intp), emit
+
+    def turn(
+        src: Any, start: int, stride: int, last: int, out: Any, begin: int, step: int, end: int
+    ) -> None:
+        for i in range(lanes):
+            for k in range(lanes):
+                value = src[start + min(k, last) * stride + i]
+                out[begin + min(i, end) * step + k] = value
+
+    overload(turn)(
+        lambda src, start, stride, last, out, begin, step, end: (
+            lambda src, start, stride, last, out, begin, step, end: move(
+                src, start, stride, last, out, begin, step, end
+            )
+        )
+    )
+    return turn
+
+
+def summer(lanes: int) -> Any:
+    """Return a helper that weighs vectors of `lanes` elements, which lie one after the other.
+
+    ``weigh(src, spans, weights, first, size, out, begin)`` writes `size` vectors to `out` from
+    `begin` on, by the rows of the tables from the `first` on: a + sum of w (x - a), over the
+    span of vectors of the flat `src`, a the first of them.
+    """
+
+    @intrinsic
+    def add(
+        _typing: Any, src: Any, spans: Any, weights: Any, first: Any,
+        size: Any, out: Any, begin: Any,
+    ) -> Any:  # fmt: skip
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            source, places, table, target = (
+                arrayobj.make_array(signature.args[k])(context, builder, args[k])
+                for k in (0, 1, 2, 5)
+            )
+            intp, most = args[3].type, builder.extract_value(table.shape, 1)
+            element, contract = source.data.type.pointee, ("contract",)
+            vector, size = ir.VectorType(element, lanes), context.get_abi_sizeof(element)
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+
+            def vector_at(flat: Any, start: Any, k: Any) -> Any:
+                place = builder.add(start, builder.mul(k, intp(lanes)))
+                return builder.bitcast(builder.gep(flat, [place]), vector.as_pointer())
+
+            with cgutils.for_range_slice(builder, intp(0), args[4], intp(1)) as (i, _):
+                row = builder.add(args[3], i)
+                span = builder.gep(places.data, [builder.mul(row, intp(2))])
+                start = builder.zext(builder.load(span), intp)
+                count = builder.zext(builder.load(builder.gep(span, [intp(1)])), intp)
+                a = builder.load(vector_at(source.data, intp(0), start), align=size)
+                row = builder.gep(table.data, [builder.mul(row, most)])
+                total = cgutils.alloca_once(builder, vector)
+                builder.store(a, total)
+                with cgutils.for_range_slice(builder, intp(1), count, intp(1)) as (t, _):
+                    x = vector_at(source.data, intp(0), builder.add(start, t))
+                    more = builder.fsub(builder.load(x, align=size), a)
+                    w = builder.load(builder.gep(row, [t]))
+                    w = builder.insert_element(ir.Constant(vector, ir.Undefined), w, intp(0))
+                    more = builder.fmul(more, builder.shuffle_vector(w, w, zeros), flags=contract)
+                    builder.store(builder.fadd(builder.load(total), more, flags=contract), total)
+                builder.store(builder.load(total), vector_at(target.data, args[6], i), align=size)
+            return context.get_dummy_value()
+
+        intp = numba.types.intp
+        return numba.types.void(src, spans, weights, intp, intp, out, intp), emit
+
+    def weigh(
+        src: Any, spans: Any, weights: Any, first: int, size: int, out: Any, begin: int
+    ) -> None:
+        for i in range(size):
+            start, count = map(int, spans[first + i])
+            x = src[start * lanes : (start + count) * lanes].reshape(count, lanes)
+            total = x[0] + weights[first + i, :count] @ (x - x[0])
+            out[begin + i * lanes : begin + (i + 1) * lanes] = total
+
+    overload(weigh)(
+        lambda src, spans, weights, first, size, out, begin: (
+            lambda src, spans, weights, first, size, out, begin: add(
+                src, spans, weights, first, size, out, begin
+            )
+        )
+    )
+    return weigh

@@ -30,7 +30,7 @@ import numba
 from numba import prange
 
 from ._caching import cached
-from ._intrinsics import columns, copier, prefetched, stretches
+from ._intrinsics import columns, copier, prefetched, stretches, summer, turner
 
 __all__ = [
     "HostKernel",
@@ -44,6 +44,8 @@ __all__ = [
     "prefetched",
     "scalar",
     "stretches",
+    "summer",
+    "turner",
 ]
 
 # Contraction lets a multiply and an add become one FMA, as CUDA does by itself; nothing
