@@ -4,6 +4,7 @@ import numpy as np
 
 from ._jit import scalar
 from ._moments import fold
+from ._order import key32, key64, value32, value64
 
 __all__ = ["measure_run", "range_of"]
 
@@ -32,31 +33,6 @@ def _add_sums(row, half, start, up, mean, first, second):
             p = (kind(a[j]) * half - start) * up - mean
             first[j] += p
             second[j] += p * p
-
-
-@scalar
-def _add_range(row, low, high, wrong):
-    """Keep the lowest and the highest of each lane; `wrong` becomes NaN with NaN or infinity."""
-    width = low.size
-    stop = row.size // (4 * width) * (4 * width)
-    for i in range(0, stop, 4 * width):
-        a, b = row[i : i + width], row[i + width : i + 2 * width]
-        c, d = row[i + 2 * width : i + 3 * width], row[i + 3 * width : i + 4 * width]
-        for j in range(width):
-            p, q, r, s = a[j], b[j], c[j], d[j]
-            wrong[j] += ((p - p) + (q - q)) + ((r - r) + (s - s))
-            least, most = q if q < p else p, q if q > p else p
-            lesser, more = s if s < r else r, s if s > r else r
-            least, most = lesser if lesser < least else least, more if more > most else most
-            low[j] = least if least < low[j] else low[j]
-            high[j] = most if most > high[j] else high[j]
-    for i in range(stop, row.size, width):
-        a = row[i : min(i + width, row.size)]
-        for j in range(a.size):
-            v = a[j]
-            wrong[j] += v - v
-            low[j] = v if v < low[j] else low[j]
-            high[j] = v if v > high[j] else high[j]
 
 
 @scalar
@@ -91,18 +67,22 @@ def _add_range_inside(row, inside, low, high):
 @scalar
 def range_of(row):
     """Return the lowest and the highest value of a row, which is not empty; NaN if any is bad."""
-    width = max(1, min(_LANES, row.size // 4))
-    low, high = np.full(width, row[0]), np.full(width, row[0])
-    wrong = np.zeros(width, row.dtype)
-    _add_range(row, low, high, wrong)
-    least, most, nothing = low[0], high[0], wrong[0]
-    for j in range(width):
-        least = low[j] if low[j] < least else least
-        most = high[j] if high[j] > most else most
-        nothing += wrong[j]
-    if nothing - nothing != 0:
+    # Keys of NaN and infinity lie beyond those of all numbers, so they are found on the way.
+    if row.itemsize == 8:
+        low, high = key64(row[0]), key64(row[0])
+        for i in range(row.size):
+            key = key64(row[i])
+            low, high = min(low, key), max(high, key)
+        least, most = value64(low), value64(high)
+    else:
+        low, high = key32(row[0]), key32(row[0])
+        for i in range(row.size):
+            key = key32(row[i])
+            low, high = min(low, key), max(high, key)
+        least, most = np.float64(value32(low)), np.float64(value32(high))
+    if least - least != 0 or most - most != 0:
         return np.nan, np.nan
-    return np.float64(least), np.float64(most)
+    return least, most
 
 
 @scalar

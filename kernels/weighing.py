@@ -10,6 +10,8 @@ constant to the last bit, whatever the weights sum to after rounding.
 
 import numpy as np
 
+from ._across import VECTOR, across_one, across_rows
+from ._columns import stretch
 from ._interp import blend, rescale
 from ._jit import Kernel, cuda, prange, scalar
 
@@ -19,15 +21,16 @@ __all__ = ["weigh"]
 _ROWS = 32  # of a task: enough that neighbours share what they read
 _PART = 1 << 16  # elements of rows in work, which should stay in a core's cache
 _GATHER = 6  # times the cost of a vectorised step
+_FEW = 3  # times as many rows as there are have to fill a vector, for rows to be turned
 
 
 @scalar
 def _pile(line, source, start, stride, weights, count):
     """Weigh rows of `source`, which begin `stride` apart, into `line`."""
     kind, size = line.dtype.type, line.size
-    a = source[start : start + size]
+    a = stretch(source, start, size)
     if count == 2:
-        b, w = source[start + stride : start + stride + size], weights[1]
+        b, w = stretch(source, start + stride, size), weights[1]
         for i in range(size):
             line[i] = blend(kind(a[i]), kind(b[i]), w)
         return
@@ -38,9 +41,9 @@ def _pile(line, source, start, stride, weights, count):
     # Three rows at a time, which halves the traffic of `line`.
     while t + 3 <= count:
         p = start + t * stride
-        b = source[p : p + size]
-        c = source[p + stride : p + stride + size]
-        d = source[p + 2 * stride : p + 2 * stride + size]
+        b = stretch(source, p, size)
+        c = stretch(source, p + stride, size)
+        d = stretch(source, p + 2 * stride, size)
         u, v, w = weights[t], weights[t + 1], weights[t + 2]
         if t == 1:
             for i in range(size):
@@ -53,7 +56,7 @@ def _pile(line, source, start, stride, weights, count):
         t += 3
     while t < count:
         p = start + t * stride
-        b, w = source[p : p + size], weights[t]
+        b, w = stretch(source, p, size), weights[t]
         for i in range(size):
             line[i] += (kind(b[i]) - kind(a[i])) * w
         t += 1
@@ -63,49 +66,15 @@ def _pile(line, source, start, stride, weights, count):
 def _pile_rescaled(line, src, start, stride, weights, count, slope, intercept, low, high):
     """Do as `_pile` does with rows that are rescaled first."""
     kind, size = line.dtype.type, line.size
-    a = src[start : start + size]
+    a = stretch(src, start, size)
     for i in range(size):
         line[i] = rescale(kind(a[i]), slope, intercept, low, high)
     for t in range(1, count):
         p = start + t * stride
-        b, w = src[p : p + size], weights[t]
+        b, w = stretch(src, p, size), weights[t]
         for i in range(size):
             x = rescale(kind(a[i]), slope, intercept, low, high)
             line[i] += (rescale(kind(b[i]), slope, intercept, low, high) - x) * w
-
-
-@scalar
-def _across(target, line, spans, weights, start):
-    """Weigh pixels of `line` into each pixel of `target`."""
-    kind, most = target.dtype.type, weights.shape[1]
-    one, two, three = np.uint32(1), np.uint32(2), np.uint32(3)
-    if most == 1 and line.size == target.size:
-        for i in range(target.size):
-            target[i] = kind(line[i])
-    elif most == 1:
-        for i in range(target.size):
-            target[i] = kind(line[spans[start + i, 0]])
-    elif most == 2:
-        for i in range(target.size):
-            f, n = spans[start + i, 0], spans[start + i, 1]
-            target[i] = blend(kind(line[f]), kind(line[f + n - one]), weights[start + i, 1])
-    else:
-        for i in range(target.size):
-            f, n = spans[start + i, 0], spans[start + i, 1]
-            w = weights[start + i]
-            x = kind(line[f])
-            if n == 4:
-                target[i] = (
-                    x
-                    + (kind(line[f + one]) - x) * w[1]
-                    + (kind(line[f + two]) - x) * w[2]
-                    + (kind(line[f + three]) - x) * w[3]
-                )
-            else:
-                total = x
-                for t in range(one, n):
-                    total += (kind(line[f + t]) - x) * w[t]
-                target[i] = total
 
 
 @scalar
@@ -120,45 +89,63 @@ def _reach(spans, start, stop):
 
 
 @scalar
-def _plane(target, source, base, width, start, stop, sy, wy, y, sx, wx, x):
+def _cost(width, across, most, turned):
+    """Return what weighing across a row costs, in vectorised steps along a column."""
+    return 5 * (width + across) // 2 + across * most if turned else _GATHER * across * most
+
+
+@scalar
+def _plane(target, begin, across, source, base, width, start, stop, sy, wy, y, sx, wx, x, room):
     """Resize rows `start` to `stop` of one plane, whose row r begins at base + r * width."""
     top, bottom = _reach(sy, y + start, y + stop)
-    rows, across = stop - start, target.shape[1]
-    gather = _GATHER * across * wx.shape[1]
-    y_first = rows * (width * wy.shape[1] + gather)
-    x_first = (bottom - top) * gather + rows * across * wy.shape[1]
+    rows, lanes = stop - start, np.int64(VECTOR // target.itemsize)
+    turned = wx.shape[1] > 1 and min(width, across) >= lanes and _FEW * rows > lanes
+    lanes = lanes if turned else 1
+    each = _cost(width, across, wx.shape[1], turned)
+    y_first = rows * (width * wy.shape[1] + each)
+    x_first = (bottom - top) * each + rows * across * wy.shape[1]
     if wy.shape[1] == 1 or y_first <= x_first:
-        line = np.empty(width, target.dtype)
-        for j in range(start, stop):
-            f, n = np.int64(sy[y + j, 0]), np.int64(sy[y + j, 1])
-            p = base + f * width
-            if n == 1:
-                _across(target[j], source[p : p + width], sx, wx, x)
+        lines = stretch(room, 0, lanes * width)
+        rest = stretch(room, lanes * width, room.size - lanes * width)
+        for first in range(start, stop, lanes):
+            count = min(lanes, stop - first)
+            for j in range(first, first + count):
+                f, n = np.int64(sy[y + j, 0]), np.int64(sy[y + j, 1])
+                line = stretch(lines, (j - first) * width, width)
+                _pile(line, source, base + f * width, width, wy[y + j], n)
+            if turned:
+                across_rows(
+                    target, begin, across, lines, 0, width, width, count, sx, wx, x, across, rest
+                )
             else:
-                _pile(line, source, p, width, wy[y + j], n)
-                _across(target[j], line, sx, wx, x)
+                across_one(stretch(target, begin, across), lines, sx, wx, x)
+            begin += count * across
         return
     wide = np.empty((bottom - top) * across, target.dtype)
-    done = np.zeros(bottom - top, np.bool_)
+    for first in range(top, bottom, lanes):
+        p, q = base + first * width, (first - top) * across
+        if turned:
+            count = min(lanes, bottom - first)
+            across_rows(wide, q, across, source, p, width, width, count, sx, wx, x, across, room)
+        else:
+            across_one(stretch(wide, q, across), stretch(source, p, width), sx, wx, x)
     for j in range(start, stop):
         f, n = np.int64(sy[y + j, 0]), np.int64(sy[y + j, 1])
-        for r in range(f, f + n):
-            if not done[r - top]:
-                p, q = base + r * width, (r - top) * across
-                _across(wide[q : q + across], source[p : p + width], sx, wx, x)
-                done[r - top] = True
-        _pile(target[j], wide, (f - top) * across, across, wy[y + j], n)
+        row = stretch(target, begin + (j - start) * across, across)
+        _pile(row, wide, (f - top) * across, across, wy[y + j], n)
 
 
 def _rows(src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
     depth, height, across = out.shape[1:]
     low, high = limits[0], limits[1]
-    blocks = (height + _ROWS - 1) // _ROWS
+    # Rows that grow in number share more of what they read the more of them a task has.
+    grow = height > images[0, 2] and out.shape[0] * depth * height > 64 * _ROWS
+    per = 4 * _ROWS if grow else _ROWS
+    target, blocks = out.reshape(-1), (height + per - 1) // per
     for task in prange(out.shape[0] * depth * blocks):
-        n = task // (depth * blocks)
-        k = task // blocks % depth
-        start = task % blocks * _ROWS
-        last = min(start + _ROWS, height)
+        n, k = np.int64(task // (depth * blocks)), np.int64(task // blocks % depth)
+        start = np.int64(task % blocks * per)
+        last = min(start + per, height)
         tall, width = images[n, 2], images[n, 3]
         y, x = images[n, 5], images[n, 6]
         z, layers = np.int64(sz[images[n, 4] + k, 0]), np.int64(sz[images[n, 4] + k, 1])
@@ -168,10 +155,14 @@ def _rows(src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
         top, bottom = _reach(sy, y + start, y + last)
         each = ((bottom - top) // (last - start) + 1) * max(width, across)
         part = max(1, _PART // each)
+        room = np.empty(VECTOR // out.itemsize * (2 * width + across), out.dtype)
         while start < last:
             stop = min(start + part, last)
+            begin = ((n * depth + k) * height + start) * across
             if plain and layers == 1:
-                _plane(out[n, k], src, base, width, start, stop, sy, wy, y, sx, wx, x)
+                _plane(
+                    target, begin, across, src, base, width, start, stop, sy, wy, y, sx, wx, x, room
+                )
                 start = stop
                 continue
             # What several outputs need is rescaled, and blended along z, once for them all.
@@ -184,13 +175,16 @@ def _rows(src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
                     if done[r - top]:
                         continue
                     done[r - top] = True
-                    line = flat[(r - top) * width : (r - top + 1) * width]
+                    line = stretch(flat, (r - top) * width, width)
                     p = base + r * width
                     if plain:
                         _pile(line, src, p, stride, w, layers)
                     else:
                         _pile_rescaled(line, src, p, stride, w, layers, a, b, low, high)
-            _plane(out[n, k], flat, -top * width, width, start, stop, sy, wy, y, sx, wx, x)
+            _plane(
+                target, begin, across, flat, -top * width, width, start, stop,
+                sy, wy, y, sx, wx, x, room,
+            )  # fmt: skip
             start = stop
 
 

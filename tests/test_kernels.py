@@ -287,16 +287,20 @@ def test_no_work_launches_nothing():
     Space("cpu").launch(None, 0)
 
 
-def test_only_one_file_imports_numba_and_one_asks_where_arrays_live():
-    importers = set()
+def test_numba_is_reached_through_one_file():
+    importers, users = set(), set()
+    parts = {"_caching", "_intrinsics"}  # of _jit.py
     for path in [*ROOT.glob("kernels/*.py"), *ROOT.glob("fastmm/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.level == 0:
-                names = [node.module]
-            if any(n == "numba" or n.startswith("numba.") for n in names):
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            if any(n.split(".")[0] in ("numba", "llvmlite") for n in names):
                 importers.add(path.relative_to(ROOT).as_posix())
-    assert importers == {"kernels/_jit.py"}
+            if any(n.split(".")[-1] in parts for n in names):
+                users.add(path.relative_to(ROOT).as_posix())
+    assert importers == {"kernels/_jit.py", *(f"kernels/{part}.py" for part in parts)}
+    assert users == {"kernels/_jit.py"}
 
 
 def test_kernels_are_no_package():
