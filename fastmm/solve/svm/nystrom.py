@@ -2,6 +2,7 @@ r"""A preconditioner of low rank for the kernel matrix of many active rows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastmm._space import Space
@@ -11,6 +12,7 @@ __all__ = ["NystromPreconditioner"]
 
 _LANDMARKS = 400  # at most, and one of 8 active rows
 _JITTER = 1e-10
+_STALE = 0.03  # share of rows that may have left or joined since it was built
 
 
 class NystromPreconditioner:
@@ -39,8 +41,11 @@ class NystromPreconditioner:
        https://doi.org/10.1137/21M1466244
     """
 
+    way = "nystrom"
+
     def __init__(self, matrix: Any, r: Any, shift: float, space: Space) -> None:
-        xp = space.xp
+        xp = self.xp = space.xp
+        self.matrix, self.r, self.shift, self.diagonal = matrix, r, shift, matrix.diagonal()
         self.space, self.rows = space, xp.flatnonzero(r)
         count = int(self.rows.size)
         m = max(1, min(_LANDMARKS, count // 8))
@@ -55,7 +60,7 @@ class NystromPreconditioner:
         core.ravel()[:: m + 1] += _JITTER * core.diagonal().mean()
         factor = factorise(core, space)
         weight, lines = r[self.rows], lines.take(self.rows, axis=1)
-        diagonal = matrix.diagonal()[self.rows] * weight * weight
+        diagonal = self.diagonal[self.rows] * weight * weight
         self.inner: Factor | None = None
         if factor is None:  # the landmarks are next to dependent: leave the diagonal alone
             self.inverse = 1 / (diagonal + shift)
@@ -67,6 +72,21 @@ class NystromPreconditioner:
         gram = _outer(xp.ascontiguousarray(half * xp.sqrt(self.inverse)), space)
         gram.ravel()[:: m + 1] += 1
         self.inner = factorise(gram, space)
+
+    def solver(self, r: Any) -> Callable[[Any], Any] | None:
+        """Return the solver for almost the same active rows; None for others.
+
+        It is that of the old ones, and the diagonal of new ones.
+        """
+        xp, old = self.xp, self.r > 0
+        new = (r > 0) & ~old
+        changed = int(((r > 0) != old).sum())
+        if changed > _STALE * self.rows.size:
+            return None
+        if not changed:
+            return self.solve
+        stays, inverse = (r > 0) & old, xp.where(new, 1 / (self.diagonal * r * r + self.shift), 0)
+        return lambda v: xp.where(stays, self.solve(xp.where(stays, v, 0.0)), v * inverse)
 
     def solve(self, v: Any) -> Any:
         """Solve approximately; 0 on the other rows."""
