@@ -91,13 +91,14 @@ def cross_part(matrix: Any, rows: Any, columns: Any, space: Space, dtype: Any) -
 
     def fill(start: int) -> None:
         block, out = rows[start : start + _ROWS], part[start : start + _ROWS]
-        low, high = block[0], block[-1]
+        first, last = block[0], block[-1]
+        left, right = np.searchsorted(columns, [first, last])
         # Right of the diagonal is nothing: that is taken from below it.
-        here, there = np.searchsorted(columns, [high, low])
-        out[:, :here] = matrix[block].take(columns[:here], axis=1)
-        below = matrix[columns[there:], low : high + 1].take(block - low, axis=1).T
-        right = columns[there:] > block[:, None]
-        out[:, there:][right] = below[right]
+        out[:, :right] = matrix[block].take(columns[:right], axis=1)
+        below = matrix[columns[left:], first : last + 1].take(block - first, axis=1)
+        out[:, right:] = below[right - left :].T
+        middle = columns[left:right]
+        np.copyto(out[:, left:right], below[: right - left].T, where=middle > block[:, None])
 
     at_once(fill, range(0, rows.size, _ROWS))
     return part

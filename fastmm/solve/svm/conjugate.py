@@ -18,7 +18,7 @@ from fastmm.solve.svm.rounded import RoundedFactor
 __all__ = ["WAYS", "ConjugateGradients", "indefinite"]
 
 WAYS = ("plain", "nystrom", "rounded", "direct")  # preconditioners, and none of this
-_TRIALS = {"plain": 25, "nystrom": 25, "rounded": 25}  # products, before the next way is taken
+_TRIALS = {"plain": 25, "nystrom": 50, "rounded": 25}  # products, before the next way is taken
 _GAIN = 1e-4  # of the residual, down to which a correction in float32 is sought
 _EPS = 1e-6  # times sqrt(n), of the diagonal: shifts below it do not outweigh float32's rounding
 
@@ -62,7 +62,7 @@ class ConjugateGradients:
                 z = z + change
                 field = field + (image if exact else kernel.times(r * change))
                 left -= used + 1
-            if self._reused:
+            if self._reused and self.way == "rounded":
                 self._kept = None
             else:
                 self.way = WAYS[WAYS.index(self.way) + 1]

@@ -131,7 +131,6 @@ class RoundedFactor:
             return False
         weights = times_rows(self.across, rows, space)
         self.rest = add_outer(self.rest, weights, 1.0, space)
-        self.across -= times_rows(weights, xp.ascontiguousarray(rows.T), space)
         self.basis = xp.concatenate([self.basis, rows])
         self.gone[gone] = True
         return True
@@ -140,15 +139,16 @@ class RoundedFactor:
         """Let rows, in ascending order, join the last ones."""
         xp, space, old = self.xp, self.space, self.last.size
         across = self.factor.half_rows(self._across(new, self.first))  # type: ignore[union-attr]
+        left = across
         if self.basis.size:
-            across -= times_rows(across, self.basis, space) @ self.basis
+            left = across - times_rows(across, self.basis, space) @ self.basis
         rest = xp.zeros((old + new.size,) * 2, np.float32)
         rest[:old, :old] = self.rest
         if old:
             place = xp.argsort(self.last)
             rest[old:, place] = self._across(new, self.last[place])
-            rest[old:, :old] -= times_rows(across, self.across, space)
-        rest[old:, old:] = add_outer(self._part(new), across, -1.0, space)
+            rest[old:, :old] -= times_rows(left, self.across, space)
+        rest[old:, old:] = add_outer(self._part(new), left, -1.0, space)
         self.rest, self.last = rest, xp.concatenate([self.last, new])
         self.across = xp.concatenate([self.across, across])
 

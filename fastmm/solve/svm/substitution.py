@@ -10,7 +10,7 @@ from fastmm._space import Space
 
 __all__ = ["Substitution"]
 
-_BLOCK = 256  # rows: the inverses of their triangles stay in the cache
+_BLOCK = 128  # rows: the inverses of their triangles stay in the cache
 
 
 class Substitution:
