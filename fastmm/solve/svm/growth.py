@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ from fastmm._space import Space
 from fastmm.solve.svm.kernel import DenseKernel, LazyKernel
 from fastmm.solve.svm.newton import Progress, minimise
 from fastmm.solve.svm.system import ActiveSystem, State
+from fastmm.solve.threads import one_thread
 
 __all__ = ["GrowingMachine"]
 
 _FIRST = 300  # rows to start with, at least
+_SMALL = 1500  # rows of a whole kernel, up to which threads gain nothing
 _DENSE = 0.5  # share of support vectors, from which the whole kernel matrix is computed
 
 
@@ -70,8 +73,10 @@ class GrowingMachine:
             return Progress(State(nothing, float(used[0]), nothing), 1, 0.0, True)
         # C grows as the rows get fewer, so that what is slow on a part is slow on the whole.
         system = ActiveSystem(kernel, space.asarray(y), C, space, self.way)
-        state = State(dual, intercept, kernel.times(dual))
-        found = minimise(system, space.asarray(root), state, tol, max_iter, rough=rough)
+        small = not kernel.dense or kernel.size <= _SMALL
+        with one_thread(space) if small else nullcontext():
+            state = State(dual, intercept, kernel.times(dual))
+            found = minimise(system, space.asarray(root), state, tol, max_iter, rough=rough)
         self.way = system.way
         return found
 
