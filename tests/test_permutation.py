@@ -243,3 +243,12 @@ def test_refused():
         permutation_test(Ridge(), X, y, groups, n_permutations=0)
     with pytest.raises(ValueError, match="only one class"):
         permutation_test(LSSVC(), X, np.zeros(y.size, int), groups)
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "accuracy", "balanced_accuracy"])
+def test_scores_of_two_values_refuse_three(scoring):
+    from fastmm import RidgeCV
+
+    X = np.random.default_rng(0).normal(size=(12, 3))
+    with pytest.raises(ValueError, match="needs a `y` of two values"):
+        permutation_test(RidgeCV(scoring=scoring), X, np.arange(12) % 3, n_permutations=3)

@@ -5,17 +5,36 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
 from fastmm._space import Space
 
-__all__ = ["at_once", "free_threads", "scipy_threads_only"]
+__all__ = ["at_once", "free_threads", "one_thread", "scipy_threads_only"]
 
-_LOCK = threading.Lock()
-_before: list[tuple[Any, int]] = []
-_inside = 0
+
+class _Limit:
+    """Lets libraries use one thread while anybody is inside."""
+
+    def __init__(self, libraries: Callable[[], list[Any]]) -> None:
+        self.libraries, self.inside, self.lock = libraries, 0, threading.Lock()
+        self.before: list[tuple[Any, int]] = []
+
+    def __enter__(self) -> None:
+        with self.lock:  # calls from several threads: the first one limits, the last restores
+            self.inside += 1
+            if self.inside == 1:
+                self.before = [(library, library.num_threads) for library in self.libraries()]
+                for library, _ in self.before:
+                    library.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                for library, count in self.before:
+                    library.set_num_threads(count)
 
 
 @contextmanager
@@ -25,29 +44,24 @@ def scipy_threads_only(space: Space) -> Iterator[None]:
     Idle threads of a pool wait busily, so that those of the other one lose the core: on two
     cores a fit that takes turns between them was measured to take 1.1 to 2.6 times as long.
     """
-    global _before, _inside
-    if space.kind != "cpu":
+    with _NUMPY if space.kind == "cpu" else nullcontext():
         yield
-        return
-    with _LOCK:  # calls from several threads: the first one limits, the last one restores
-        _inside += 1
-        if _inside == 1:
-            _before = [(library, library.num_threads) for library in _numpy_blas()]
-            for library, _ in _before:
-                library.set_num_threads(1)
-    try:
+
+
+@contextmanager
+def one_thread(space: Space) -> Iterator[None]:
+    """Let SciPy's BLAS, too, use one thread meanwhile: for many small products.
+
+    Threads that wait for each other after each of them gain nothing on free cores, and where
+    the cores are busy a fit of 0.1 s was measured to take 10 s.
+    """
+    with _SCIPY if space.kind == "cpu" else nullcontext():
         yield
-    finally:
-        with _LOCK:
-            _inside -= 1
-            if _inside == 0:
-                for library, count in _before:
-                    library.set_num_threads(count)
 
 
 def free_threads() -> int:
     """Return how many threads may each call NumPy's BLAS now without one waiting for another."""
-    return max(library.num_threads for library in _blas()) if _inside and _numpy_blas() else 1
+    return max((count for _, count in list(_NUMPY.before)), default=1) if _NUMPY.inside else 1
 
 
 def at_once(work: Callable[[Any], None], items: Iterable[Any]) -> None:
@@ -76,3 +90,10 @@ def _blas() -> list[Any]:
     return [
         library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"
     ]
+
+
+def _other_blas() -> list[Any]:
+    return [library for library in _blas() if library not in _numpy_blas()] if _numpy_blas() else []
+
+
+_NUMPY, _SCIPY = _Limit(_numpy_blas), _Limit(_other_blas)

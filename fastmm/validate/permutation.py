@@ -12,7 +12,7 @@ import numpy as np
 from fastmm._check import integer, one_of
 from fastmm.solve.scoring import best_of
 from fastmm.validate.linear_maps import LinearMap, linear_map
-from fastmm.validate.permuted_scores import PatientScores, row_scores
+from fastmm.validate.permuted_scores import PatientScores, refuse_more_values, row_scores
 from fastmm.validate.shuffles import Shuffles
 
 __all__ = ["PermutationTest", "permutation_test"]
@@ -148,6 +148,7 @@ def permutation_test(
     seed = integer(seed, "seed", minimum=0)
     one_of(search, "search", ("repeat", "fixed"))
     held = linear_map(estimator, X, y, groups, sample_weight, scoring)
+    refuse_more_values(held)
     shuffles = Shuffles(held.labels, held.patients, count, seed)
     still = shuffles.n_patients - shuffles.n_movable
     if still:

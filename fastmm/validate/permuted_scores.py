@@ -13,11 +13,18 @@ from fastmm.solve.scoring import score_regression
 from fastmm.validate.linear_maps import LinearMap
 from fastmm.validate.shuffles import Shuffles
 
-__all__ = ["PatientScores", "row_scores"]
+__all__ = ["PatientScores", "refuse_more_values", "row_scores"]
 
 _PIECE = 1 << 15  # elements of predictions at once: what stays in the cache
 _KEPT = 1 << 23  # elements of permuted labels that are kept for all candidates: 128 MB
 _ROUNDER = 1.5 * 2.0**12  # added and taken off, it rounds to multiples of 2^-40
+
+
+def refuse_more_values(held: LinearMap) -> None:
+    """Refuse targets that are not of two values where the score is for two classes."""
+    if not held.n_classes:
+        values = held.labels[:, None].astype(np.float64)
+        score_regression(held.scoring, values, values[None], held.folds, held.weight)
 
 
 def row_scores(held: LinearMap, labels: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
@@ -31,14 +38,14 @@ def row_scores(held: LinearMap, labels: np.ndarray[Any, Any]) -> Iterator[np.nda
         Permuted labels.
     """
     truth = _values(held, labels)
-    count, n = labels.shape
+    (count, n), known = labels.shape, _known(held, labels, truth)
     centres: Any = 0.0
     if _centres(held):
         means = training_means(held.folds, truth.reshape(-1, n).T, held.weight)
         centres = means.T.reshape(truth.shape)
     for found in held.held_out(truth.reshape(-1, n).T):
         predicted = found.T.reshape(truth.shape) - centres
-        yield _scores(held, labels, truth, predicted) if count else np.empty(0)
+        yield _scores(held, known, predicted) if count else np.empty(0)
 
 
 class PatientScores:
@@ -76,16 +83,15 @@ class PatientScores:
 
         for start in range(0, self.count, self.step):
             some = slice(start, min(start + self.step, self.count))
-            labels, truth = self._truth(some)
             values = _values(held, self.shuffles.patients(held.labels, some))
-            scores[some] = _scores(held, labels, truth, values @ lines)
+            scores[some] = _scores(held, self._truth(some), values @ lines)
         return scores
 
     def _truth(self, some: slice) -> tuple[Any, Any]:
         if some.start in self.known:
             return self.known[some.start]
         labels = self.shuffles.labels(some)
-        found = labels, _values(self.held, labels)
+        found = _known(self.held, labels, _values(self.held, labels))
         if self.keep:
             self.known[some.start] = found
         return found
@@ -111,16 +117,34 @@ def _centres(held: LinearMap) -> bool:
     return held.scoring == "roc_auc" and held.centred
 
 
-def _scores(held: LinearMap, labels: Any, truth: Any, predicted: Any) -> Any:
+def _known(held: LinearMap, labels: Any, truth: Any) -> tuple[Any, Any]:
+    """Return what the scores of all candidates need to know of permuted labels."""
+    if held.scoring in ("neg_mean_squared_error", "r2") or held.n_classes > 2:
+        return labels, truth
+    given = _values(held, held.labels[None])[0]
+    positive = truth == given.max()
+    if held.scoring == "roc_auc":
+        return positive, abs(given).max()
+    # Rows that are called positive add their share, or take it away.
+    if held.scoring == "accuracy":
+        share = np.broadcast_to(fold_shares(held.folds, held.weight), truth.shape)
+    else:
+        weight = np.ones(len(given)) if held.weight is None else held.weight
+        total = (positive @ weight)[:, None]
+        share = weight / (2 * np.where(positive, total, weight.sum() - total))
+    return np.where(positive, share, -share), (share * ~positive).sum(axis=1)
+
+
+def _scores(held: LinearMap, known: tuple[Any, Any], predicted: Any) -> Any:
     if held.scoring == "roc_auc":
         # What is left of rounding is made a tie, since it may follow the labels.
-        predicted /= max(abs(truth).max(), np.finfo(np.float64).tiny)
+        size = known[1] if held.n_classes <= 2 else 1.0
+        predicted /= max(size, np.finfo(np.float64).tiny)
         predicted += _ROUNDER
         predicted -= _ROUNDER
     if held.n_classes <= 2:
-        return score_regression(
-            held.scoring, truth.T, predicted.T[None], held.folds, held.weight, per_target=True
-        )[0]
+        return _of_two_values(held, known, predicted)
+    labels, truth = known
     if held.scoring == "roc_auc":
         return np.nanmean(roc_auc(truth > 0, predicted, held.weight), axis=1)
     hits = predicted.argmax(axis=1) == labels
@@ -130,6 +154,19 @@ def _scores(held: LinearMap, labels: Any, truth: Any, predicted: Any) -> Any:
     total = (truth > 0) @ weight
     shares = weight / np.take_along_axis(total, labels, axis=1)
     return (hits * shares).sum(axis=1) / np.count_nonzero(total, axis=1)
+
+
+def _of_two_values(held: LinearMap, known: tuple[Any, Any], predicted: Any) -> Any:
+    if held.scoring in ("neg_mean_squared_error", "r2"):
+        truth = known[1]
+        return score_regression(
+            held.scoring, truth.T, predicted.T[None], held.folds, held.weight, per_target=True
+        )[0]
+    if held.scoring == "roc_auc":
+        return roc_auc(known[0], predicted, held.weight)
+    given = _values(held, held.labels[None])[0]
+    above = predicted > given.min() / 2 + given.max() / 2
+    return np.einsum("pn,pn->p", known[0], above) + known[1]
 
 
 def _squares(held: LinearMap, values: Any, members: Any, moved: Any) -> Any:

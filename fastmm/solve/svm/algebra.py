@@ -17,10 +17,14 @@ from fastmm.solve.threads import at_once
 __all__ = [
     "Factor",
     "Symmetric",
+    "add_outer",
+    "cross_part",
     "dot",
     "factorise",
     "lower_part",
+    "orthonormal",
     "symmetric_times",
+    "times_rows",
     "transposed_times",
 ]
 
@@ -79,6 +83,46 @@ def lower_part(matrix: Any, rows: Any, space: Space, dtype: Any = np.float64) ->
     return part
 
 
+def cross_part(matrix: Any, rows: Any, columns: Any, space: Space, dtype: Any) -> Any:
+    """Copy the matrix of some rows with other columns, both in ascending order."""
+    if space.kind == "cuda":
+        return matrix.take(rows, axis=0).take(columns, axis=1).astype(dtype)
+    part = np.empty((rows.size, columns.size), dtype)
+
+    def fill(start: int) -> None:
+        block, out = rows[start : start + _ROWS], part[start : start + _ROWS]
+        first, last = block[0], block[-1]
+        left, right = np.searchsorted(columns, [first, last])
+        # Right of the diagonal is nothing: that is taken from below it.
+        out[:, :right] = matrix[block].take(columns[:right], axis=1)
+        below = matrix[columns[left:], first : last + 1].take(block - first, axis=1)
+        out[:, right:] = below[right - left :].T
+        middle = columns[left:right]
+        np.copyto(out[:, left:right], below[: right - left].T, where=middle > block[:, None])
+
+    at_once(fill, range(0, rows.size, _ROWS))
+    return part
+
+
+def add_outer(matrix: Any, rows: Any, factor: float, space: Space) -> Any:
+    """Return the lower triangle of matrix + factor rows rows', float32; it is overwritten."""
+    if space.kind == "cuda":
+        matrix += np.float32(factor) * (rows @ rows.T)
+        return matrix
+    from scipy.linalg.blas import ssyrk
+
+    return ssyrk(factor, rows.T, 1.0, matrix.T, trans=1, lower=0, overwrite_c=1).T
+
+
+def times_rows(rows: Any, others: Any, space: Space) -> Any:
+    """Return the inner products (m, n) of rows in C order, float32."""
+    if space.kind == "cuda":
+        return rows @ others.T
+    from scipy.linalg.blas import sgemm
+
+    return sgemm(1.0, others.T, rows.T, trans_a=1).T
+
+
 def transposed_times(matrix: Any, vector: Any, space: Space) -> Any:
     """Multiply the transpose of a matrix (m, n), in C order, by a vector (m,)."""
     if space.kind == "cuda":
@@ -114,6 +158,33 @@ class Factor:
         from scipy.linalg.lapack import dtrtrs
 
         return dtrtrs(self.factor, right, trans=1)[0]
+
+    def lower(self) -> Any:
+        """Return L in C order; what is above its diagonal means nothing."""
+        return self.factor if self.space.kind == "cuda" else self.factor.T
+
+    def half_rows(self, rows: Any) -> Any:
+        """Solve L x = row for each row (m, n) in C order, float32; they are overwritten."""
+        if self.space.kind == "cuda":
+            return self.space.xp.ascontiguousarray(self.half(rows.T).T)
+        from scipy.linalg.blas import strsm
+
+        return strsm(1.0, self.factor, rows.T, trans_a=1, overwrite_b=1).T
+
+
+def orthonormal(rows: Any, space: Space) -> Any:
+    """Return rows (m, n), float32, that span those given; None if these are dependent."""
+    gram = add_outer(space.xp.zeros((len(rows),) * 2, np.float32), rows, 1.0, space)
+    factor = factorise(gram, space)
+    if factor is None:
+        return None
+    if space.kind == "cuda":
+        from cupyx.scipy.linalg import solve_triangular
+
+        return space.xp.ascontiguousarray(solve_triangular(factor.factor, rows, lower=True))
+    from scipy.linalg.blas import strsm
+
+    return strsm(1.0, factor.factor, rows.T, side=1, overwrite_b=1).T
 
 
 def factorise(matrix: Any, space: Space) -> Factor | None:

@@ -18,11 +18,9 @@ from fastmm.solve.svm.rounded import RoundedFactor
 __all__ = ["WAYS", "ConjugateGradients", "indefinite"]
 
 WAYS = ("plain", "nystrom", "rounded", "direct")  # preconditioners, and none of this
-_TRIALS = {"plain": 25, "nystrom": 60, "rounded": 25}  # products, before the next way is taken
+_TRIALS = {"plain": 25, "nystrom": 50, "rounded": 25}  # products, before the next way is taken
 _GAIN = 1e-4  # of the residual, down to which a correction in float32 is sought
 _EPS = 1e-6  # times sqrt(n), of the diagonal: shifts below it do not outweigh float32's rounding
-# Share of rows that may have left or joined since a preconditioner was built.
-_STALE = {"nystrom": 0.03, "rounded": 0.01}
 
 
 class ConjugateGradients:
@@ -30,20 +28,22 @@ class ConjugateGradients:
 
     def __init__(self, shift: float, space: Space, way: str) -> None:
         self.shift, self.space, self.way = shift, space, way
-        self._kept: _Preconditioner | None = None
+        self._kept: NystromPreconditioner | RoundedFactor | None = None
+        self._reused = False
 
     def solve(
-        self, kernel: Symmetric, y: Any, r: Any, z: Any, field: Any, target: float
+        self, kernel: Symmetric, y: Any, r: Any, z: Any, field: Any, slack: Any, target: float
     ) -> tuple[Any, Any, Any] | None:
         """Return z, b and K r z with no residual over `target`; None if that is slow.
 
-        `z`, orthogonal to `r`, is the start, and `field` K r z.
+        `z`, orthogonal to `r`, is the start, and `field` K r z. `slack` tells which rows are
+        likely to leave next.
         """
         shift, total = self.shift, dot(r, r)
         noise = _EPS * r.size**0.5 * float((kernel.matrix.diagonal() * r * r).max())
         exact = shift < noise
         while self.way != "direct":
-            precondition, left = None, _TRIALS[self.way]
+            precondition, left, self._reused = None, _TRIALS[self.way], False
             while True:
                 raw = r * (y - field) - shift * z
                 intercept = dot(r, raw) / total
@@ -53,7 +53,7 @@ class ConjugateGradients:
                     return z, intercept, field
                 if left <= 0:
                     break
-                precondition = precondition or self._preconditioner(kernel, r)
+                precondition = precondition or self._preconditioner(kernel, r, slack)
                 if precondition is None:
                     break
                 goal = target if exact else max(target / 2, _GAIN * size)
@@ -62,7 +62,10 @@ class ConjugateGradients:
                 z = z + change
                 field = field + (image if exact else kernel.times(r * change))
                 left -= used + 1
-            self.way = WAYS[WAYS.index(self.way) + 1]
+            if self._reused and self.way == "rounded":
+                self._kept = None
+            else:
+                self.way = WAYS[WAYS.index(self.way) + 1]
         return None
 
     def _correct(
@@ -93,17 +96,23 @@ class ConjugateGradients:
             residual = residual - length * product
         return change, image, most
 
-    def _preconditioner(self, kernel: Symmetric, r: Any) -> Callable[[Any], Any] | None:
+    def _preconditioner(self, kernel: Symmetric, r: Any, slack: Any) -> Callable[[Any], Any] | None:
         total = dot(r, r)
         if self.way == "plain":
             return lambda v: v - r * (dot(r, v) / total)
-        kept = self._kept
-        if kept is None or not kept.fits(self.way, kernel, r):
+        kept, solve = self._kept, None
+        if kept is not None and kept.matrix is kernel.matrix and kept.way == self.way:
+            solve = kept.solver(r)
+        self._reused = solve is not None
+        if solve is None:
             kept = self._kept = None  # so that its memory is free before the next one
-            kept = self._kept = _Preconditioner(self.way, kernel, r, self.shift, self.space)
-        if kept.of is None:
+            if self.way == "nystrom":
+                kept = NystromPreconditioner(kernel.matrix, r, self.shift, self.space)
+            else:
+                kept = RoundedFactor(kernel.matrix, r, slack, self.shift, self.space)
+            self._kept, solve = kept, kept.solver(r)
+        if solve is None:
             return None
-        solve = kept.within(r)
         border = solve(r)
         height = dot(r, border)
 
@@ -112,33 +121,6 @@ class ConjugateGradients:
             return found - border * (dot(r, found) / height)
 
         return precondition
-
-
-class _Preconditioner:
-    """A preconditioner of some active rows, used for almost the same ones later."""
-
-    def __init__(self, way: str, kernel: Symmetric, r: Any, shift: float, space: Space) -> None:
-        self.way, self.kernel, self.r, self.shift, self.xp = way, kernel, r, shift, space.xp
-        self.of: Any
-        if way == "nystrom":
-            self.of = NystromPreconditioner(kernel.matrix, r, shift, space)
-        else:
-            self.of = RoundedFactor.of(kernel.matrix, r, shift, space)
-
-    def fits(self, way: str, kernel: Symmetric, r: Any) -> bool:
-        if way != self.way or kernel is not self.kernel or self.of is None:
-            return False
-        changed = float(((self.r > 0) != (r > 0)).sum())
-        return changed <= _STALE[way] * float((r > 0).sum())
-
-    def within(self, r: Any) -> Callable[[Any], Any]:
-        """Return the solver for the rows of r: that of the old rows, and the diagonal of new."""
-        xp = self.xp
-        stays, joined = (r > 0) & (self.r > 0), (r > 0) & (self.r == 0)
-        if not bool(((self.r > 0) != (r > 0)).any()):
-            return self.of.solve  # type: ignore[no-any-return]
-        inverse = xp.where(joined, 1 / (self.kernel.matrix.diagonal() * r * r + self.shift), 0.0)
-        return lambda v: xp.where(stays, self.of.solve(xp.where(stays, v, 0.0)), v * inverse)
 
 
 def indefinite() -> ValueError:

@@ -1,7 +1,8 @@
-"""Support vector machines solved on a part of the rows first, then on four times as many."""
+"""Support vector machines solved on a part of the rows first, then on twice as many."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from fastmm._space import Space
 from fastmm.solve.svm.kernel import DenseKernel, LazyKernel
 from fastmm.solve.svm.newton import Progress, minimise
 from fastmm.solve.svm.system import ActiveSystem, State
+from fastmm.solve.threads import one_thread
 
 __all__ = ["GrowingMachine"]
 
-_FIRST = 300  # rows to start with
-_DENSE = 0.35  # share of support vectors, from which the whole kernel matrix is computed
+_FIRST = 300  # rows to start with, at least
+_SMALL = 1500  # rows of a whole kernel, up to which threads gain nothing
+_DENSE = 0.5  # share of support vectors, from which the whole kernel matrix is computed
 
 
 class GrowingMachine:
@@ -31,46 +34,51 @@ class GrowingMachine:
         """Solve for labels -1 and 1 on the host, from the start; `root` is on the host, too."""
         rows = np.flatnonzero(root)
         order = _mixed(y, rows)
-        steps, state, size = 0, self._nothing(), rows.size
-        sizes, self.way = [size], "plain"
-        while sizes[0] >= 3 * _FIRST:
-            sizes.insert(0, max(sizes[0] // 4, _FIRST))
-        for size in sizes:
-            part = np.zeros_like(root)
-            part[order[:size]] = root[order[:size]]
-            last = size == rows.size
-            found = self._solve(y, part, C * rows.size / size, state, tol, max_iter, rough=not last)
-            state, steps = found.state, steps + found.n_iter
-            share = int((state.dual != 0).sum()) / size
-            if isinstance(self.kernel, LazyKernel) and not last and share > _DENSE:
+        sizes, self.way = [rows.size], "plain"
+        while sizes[0] >= 2 * _FIRST:
+            sizes.insert(0, sizes[0] // 2)
+        steps, dual, intercept = 0, self.space.xp.zeros(self.kernel.size), 0.0
+        for size in sizes[:-1]:
+            part = np.sort(order[:size])
+            there = self.space.asarray(part)
+            problem = (y[part], root[part], C * rows.size / size, tol, max_iter)
+            found = self._solve(self.kernel.part(there), problem, dual[there], intercept, True)
+            dual[there], intercept = found.state.dual, found.state.intercept
+            steps += found.n_iter
+            few = int((dual != 0).sum()) < _DENSE * size
+            if isinstance(self.kernel, LazyKernel) and not few:
                 self.kernel = self.kernel.whole()
-        return found._replace(n_iter=steps)
+        found = self._solve(self.kernel, (y, root, C, tol, max_iter), dual, intercept)
+        return found._replace(n_iter=steps + found.n_iter)
 
     def refit(
         self, y: Any, root: Any, C: float, tol: float, max_iter: int, state: State
     ) -> Progress:
         """Solve without some rows of a machine that was solved."""
         near = state.dual * self.space.asarray((root > 0).astype(np.float64))
-        start = State(near, state.intercept, self.kernel.times(near))
-        return self._solve(y, root, C, start, tol, max_iter, rough=False)
+        return self._solve(self.kernel, (y, root, C, tol, max_iter), near, state.intercept)
 
     def _solve(
-        self, y: Any, root: Any, C: float, state: State, tol: float, max_iter: int, *, rough: bool
+        self,
+        kernel: DenseKernel | LazyKernel,
+        problem: tuple[Any, Any, float, float, int],
+        dual: Any,
+        intercept: float,
+        rough: bool = False,
     ) -> Progress:
-        used = np.unique(y[root > 0])
+        y, root, C, tol, max_iter = problem
+        used, space = np.unique(y[root > 0]), self.space
         if used.size == 1:  # one class: f is its sign
-            nothing = self._nothing()
-            return Progress(nothing._replace(intercept=float(used[0])), 1, 0.0, True)
-        space = self.space
+            nothing = space.xp.zeros(len(y))
+            return Progress(State(nothing, float(used[0]), nothing), 1, 0.0, True)
         # C grows as the rows get fewer, so that what is slow on a part is slow on the whole.
-        system = ActiveSystem(self.kernel, space.asarray(y), C, space, self.way)
-        found = minimise(system, space.asarray(root), state, tol, max_iter, rough=rough)
+        system = ActiveSystem(kernel, space.asarray(y), C, space, self.way)
+        small = not kernel.dense or kernel.size <= _SMALL
+        with one_thread(space) if small else nullcontext():
+            state = State(dual, intercept, kernel.times(dual))
+            found = minimise(system, space.asarray(root), state, tol, max_iter, rough=rough)
         self.way = system.way
         return found
-
-    def _nothing(self) -> State:
-        n, xp = self.kernel.size, self.space.xp
-        return State(xp.zeros(n), 0.0, xp.zeros(n))
 
 
 def _mixed(y: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -34,6 +34,10 @@ class DenseKernel:
         """Copy the matrix of some rows, in ascending order."""
         return lower_part(self.matrix, rows, self.space)
 
+    def part(self, rows: Any) -> DenseKernel:
+        """Return the kernel of some rows alone, in ascending order."""
+        return DenseKernel(self.sub(rows), self.space)
+
 
 class LazyKernel:
     """Rows of a kernel matrix, each computed when it is first asked for, and kept."""
@@ -50,6 +54,8 @@ class LazyKernel:
     def times(self, vector: Any) -> Any:
         """Multiply by a vector, mostly zeros."""
         rows = self.space.to_host(self.space.xp.flatnonzero(vector))
+        if not rows.size:
+            return 0 * vector
         self._ensure(rows)
         there = np.empty(self.count, np.intp)
         there[self.place[self.place >= 0]] = np.flatnonzero(self.place >= 0)
@@ -60,7 +66,11 @@ class LazyKernel:
         """Copy the matrix of some rows."""
         host = self.space.to_host(rows)
         self._ensure(host)
-        return self.panel.take(self.space.asarray(self.place[host]), axis=0).take(rows, axis=1)
+        return self.panel[self.space.asarray(self.place[host])[:, None], rows]
+
+    def part(self, rows: Any) -> LazyKernel:
+        """Return the kernel of some rows alone."""
+        return LazyKernel(self.function, self.X[rows], self.space)
 
     def whole(self) -> DenseKernel:
         """Compute all of the matrix."""

@@ -18,7 +18,7 @@ from fastmm.solve.svm.system import ActiveSystem, State
 
 __all__ = ["Progress", "minimise", "violation"]
 
-_LOOSE = 0.03  # of the slack, how exactly the first step is solved; each later one 10 x as exactly
+_LOOSE = 0.1  # of the slack, how exactly the first step is solved; each later one 30 x as exactly
 _SETTLED = 0.03  # share of rows that may still change where the result is only a start
 
 
@@ -67,7 +67,7 @@ def minimise(
             state = State(
                 *(one + length * (two - one) for one, two in zip(state, new, strict=True))
             )
-        exactness = 0.0 if changed == 0 or length == 0 else exactness / 10
+        exactness = 0.0 if changed == 0 or length == 0 else exactness / 30
         if exactness < 1e-6:
             exactness = 0.0
     return Progress(state, max_iter, violation(system, root, state), False)

@@ -25,6 +25,7 @@ __all__ = ["ActiveSystem", "State"]
 
 _DIRECT = 1000  # rows, up to which a factorisation costs less than the search for another way
 _MASKED = 0.4  # share of active rows, from which the whole matrix is cheaper than their copy
+_SAME = 1e-15  # of the coefficients: changes below are rounding
 
 
 class State(NamedTuple):
@@ -52,17 +53,24 @@ class ActiveSystem:
         rows = self.space.xp.flatnonzero(root)
         if rows.size <= _DIRECT or self.way == "direct":
             return self._direct(rows, root, target)
+        slack = 1 - self.y * (state.field + state.intercept)
         if self.kernel.dense and rows.size > _MASKED * root.size:
-            start = self._orthogonal(root, state.dual)
-            field = state.field + self.kernel.times(root * start - state.dual)
-            found = self._gradients.solve(self.kernel.symmetric, self.y, root, start, field, target)
+            start, field = self._orthogonal(root, state.dual), state.field
+            change = root * start - state.dual
+            if float(abs(change).max()) > _SAME * float(abs(state.dual).max()):
+                field = field + self.kernel.times(change)
+            found = self._gradients.solve(
+                self.kernel.symmetric, self.y, root, start, field, slack, target
+            )
             if found is not None:
                 return State(root * found[0], *found[1:])
         else:
             r, matrix = root[rows], Symmetric(self.kernel.sub(rows), self.space)
             start = self._orthogonal(r, state.dual[rows])
             field = matrix.times(r * start)
-            found = self._gradients.solve(matrix, self.y[rows], r, start, field, target)
+            found = self._gradients.solve(
+                matrix, self.y[rows], r, start, field, slack[rows], target
+            )
             if found is not None:
                 return self._everywhere(rows, r * found[0], found[1])
         return self._direct(rows, root, target)
