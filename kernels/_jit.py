@@ -31,8 +31,11 @@ from numba import prange
 
 from ._caching import cached
 from ._intrinsics import columns, copier, prefetched, stretches, summer, turner
+from ._registers import ATOMS, GROUP, responder
 
 __all__ = [
+    "ATOMS",
+    "GROUP",
     "HostKernel",
     "Kernel",
     "columns",
@@ -42,6 +45,7 @@ __all__ = [
     "numba_cuda",
     "prange",
     "prefetched",
+    "responder",
     "scalar",
     "stretches",
     "summer",

@@ -7,9 +7,10 @@ takes one fused multiply-add a step, and none of them goes to memory before the 
 
 from typing import Any
 
-from llvmlite import binding
-
-from ._jit import arrayobj, intrinsic, ir, numba, overload
+import numba
+from llvmlite import binding, ir
+from numba.extending import intrinsic, overload
+from numba.np import arrayobj
 
 __all__ = ["ATOMS", "GROUP", "responder"]
 

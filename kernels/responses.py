@@ -11,8 +11,7 @@ atoms and the same values of the rows.
 
 import numpy as np
 
-from ._jit import Kernel, cuda, prange
-from ._registers import ATOMS, GROUP, responder
+from ._jit import ATOMS, GROUP, Kernel, cuda, prange, responder
 
 __all__ = ["ATOMS", "GROUP", "respond"]
 
