@@ -20,7 +20,7 @@ from fastmm.errors import ModelFileError
 
 __all__ = ["load_model", "save_model"]
 
-_VERSION = 1
+_VERSION = 2
 # Where the classes live that a file may name; anything else is refused.
 _CLASSES = {
     "LinearCombination": "fastmm.solve.ridge.combination",
@@ -36,7 +36,11 @@ _CLASSES = {
     "MultimodalClassifier": "fastmm.multimodal",
     "ImageModality": "fastmm.modalities",
     "TableModality": "fastmm.modalities",
+    "MultimodalRegressor": "fastmm.multimodal_regressor",
     "BlockFusion": "fastmm.block_fusion",
+    "LateFusion": "fastmm.late_fusion",
+    "Novelty": "fastmm.novelty",
+    "Conformity": "fastmm.conformity",
     "TableEncoder": "fastmm.features.table",
     "StackedFeatures": "fastmm.fuse",
 }
