@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["read_channels", "read_windows"]
+__all__ = ["read_channels", "read_masks", "read_windows"]
 
 
 def read_windows(texts: list[str]) -> dict[str, tuple[float, float]]:
@@ -29,3 +29,14 @@ def read_channels(texts: list[str]) -> dict[str, int]:
             raise ValueError(f"`--channel` must be COLUMN=N with N 0, 1 or 2, got {text!r}.")
         channels[column] = int(number)
     return channels
+
+
+def read_masks(texts: list[str]) -> dict[str, str]:
+    """Read IMAGE=COLUMN, or a path with columns in braces."""
+    masks = {}
+    for text in texts:
+        image, _, column = text.partition("=")
+        if not image or not column:
+            raise ValueError(f"`--mask` must be IMAGE=COLUMN, got {text!r}.")
+        masks[image] = column
+    return masks
