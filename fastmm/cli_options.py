@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["read_channels", "read_masks", "read_windows"]
+__all__ = ["read_channels", "read_pairs", "read_windows"]
 
 
 def read_windows(texts: list[str]) -> dict[str, tuple[float, float]]:
@@ -31,12 +31,12 @@ def read_channels(texts: list[str]) -> dict[str, int]:
     return channels
 
 
-def read_masks(texts: list[str]) -> dict[str, str]:
-    """Read IMAGE=COLUMN, or a path with columns in braces."""
-    masks = {}
+def read_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
+    """Read IMAGE=VALUE, as `form` words it."""
+    pairs = {}
     for text in texts:
-        image, _, column = text.partition("=")
-        if not image or not column:
-            raise ValueError(f"`--mask` must be IMAGE=COLUMN, got {text!r}.")
-        masks[image] = column
-    return masks
+        image, _, value = text.partition("=")
+        if not image or not value:
+            raise ValueError(f"`{option}` must be {form}, got {text!r}.")
+        pairs[image] = value
+    return pairs

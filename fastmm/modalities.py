@@ -15,6 +15,7 @@ from fastmm._space import enter
 from fastmm.blocks import Block, Examinations
 from fastmm.errors import CohortError, GeometryError
 from fastmm.features.table import Columns, TableEncoder, parse_table
+from fastmm.features.regional import slice_statistics
 from fastmm.image.patches import extract_patches
 
 __all__ = ["ImageModality", "TableModality"]
@@ -35,8 +36,11 @@ class ImageModality:
         Intensity window mapped to [0, 1], in the unit of the images.
     normalize : {"zscore", "minmax", "percentile"} or None, default None
         Normalisation of each slice after the resize.
-    features : {"patches", "pixels"}, default "patches"
-        The mean and the standard deviation of each patch, or all pixels.
+    features : {"patches", "pixels", "statistics"}, default "patches"
+        The mean and the standard deviation of each patch; all pixels; or statistics of each
+        slice, of those pixels that lie in the mask where there is one: mean, standard
+        deviation, skewness, kurtosis, percentiles 10, 50 and 90, and the mask's share of
+        its box.
     patch_size : (height, width), default (16, 16)
         Patch in pixels, for "patches".
     step : int, default 8
@@ -93,7 +97,7 @@ class ImageModality:
     def __post_init__(self) -> None:
         for name in ("shape", "patch_size"):
             object.__setattr__(self, name, sizes(getattr(self, name), name, lengths=(2,)))
-        one_of(self.features, "features", ("patches", "pixels"))
+        one_of(self.features, "features", ("patches", "pixels", "statistics"))
         one_of(self.pool, "pool", ("mean", "max", "stack", "rows"))
         one_of(self.outside, "outside", ("blank", "keep"))
         number(self.margin, "margin", minimum=0)
@@ -125,6 +129,8 @@ class ImageModality:
         if self.features == "patches":
             height, width = self.patch_size
             steps.append(f"mean and deviation of {height} x {width} patches, step {self.step}")
+        if self.features == "statistics":
+            steps.append("statistics of intensities")
         return ", ".join([*steps, f"slices: {self.pool}"])
 
     def describe_region(self) -> str:
@@ -268,6 +274,8 @@ class ImageModality:
                 f"Examination {number} must have shape (slices, {self.shape[0]}, "
                 f"{self.shape[1]}), got {slices.shape}."
             )
+        if self.features == "statistics":
+            return slice_statistics(space.to_host(slices))
         return space.to_host(self._features(slices, space.xp))
 
     def _features(self, slices: Any, xp: Any) -> Any:

@@ -117,21 +117,26 @@ def crop_to_region(
 
 
 def fit_region(region: Region, shape: tuple[int, int], modality: Any, xp_array: Any) -> Any:
-    """Blank, window, resize and normalise a region's slices; `xp_array` brings them to a device."""
+    """Blank, window, resize and normalise a region's slices; `xp_array` brings them to a device.
+
+    For "statistics", what lies outside the mask becomes NaN.
+    """
     from fastmm.image.intensity import normalize, window
 
     images, mask = region.images, region.mask
-    if modality.outside == "blank":
+    own = modality.features == "statistics" or modality.outside == "blank"
+    if own:
         images = np.where(mask, images, images[mask].min())
     images = xp_array(images.astype(np.float32))
     if modality.window is not None:
         images = window(images, *modality.window)
     images = resize(images, shape)
+    inside = None
+    if own:
+        inside = resize(xp_array(mask.astype(np.float32)), shape) >= 0.5
+        inside |= ~inside.any(axis=(1, 2))[:, None, None]  # a thread that the resize lost
     if modality.normalize is not None:
-        inside = None
-        if modality.outside == "blank":
-            small = resize(xp_array(mask.astype(np.float32)), shape)
-            inside = small >= 0.5
-            inside |= ~inside.any(axis=(1, 2))[:, None, None]  # a thread that the resize lost
         images = normalize(images, modality.normalize, mask=inside)
+    if modality.features == "statistics":
+        images[~inside] = np.nan
     return images
