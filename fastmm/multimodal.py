@@ -66,7 +66,8 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
         The fitted solver, with its ``alpha_``, ``C_`` or ``C``; not with "late".
     cv_decision_ : array of shape (rows,) or (rows, classes)
         Decision values of each row by the model fitted without its group, at the chosen
-        parameters, less the mean label of the rows that model saw (not so of "svm"); means
+        parameters, less the mean label of the rows that model saw (of "svm" in ten folds of
+        whole groups, and nothing taken off); means
         and scales of the features, and with "late" the weights' other scores, are those of
         all rows.
     calibration_ : tuple of (slope, offsets)
