@@ -62,10 +62,11 @@ class ImageModality:
     margin : float, default 0.1
         Of examinations that come with a mask: share of the sides of its box that is added
         around it. Slices without a voxel of the mask are left out, the others cropped to
-        one box for all, in the proportions of `shape`.
+        one box for all, in the proportions of `shape`. Window and normalisation come before,
+        over the whole slice: what a region is, it is against what surrounds it.
     outside : {"blank", "keep"}, default "blank"
-        What surrounds the mask within the box: the lowest intensity of the region, and left
-        out of the normalisation's statistics; or what is there.
+        What surrounds the mask within the box: the lowest intensity of the region, or what
+        is there.
 
     Raises
     ------
@@ -180,7 +181,7 @@ class ImageModality:
         device: str = "cpu",
         progress: Callable[[int, int], object] | None = None,
     ) -> Examinations:
-        """Read examinations: crop to the mask, window, resize and normalise each slice.
+        """Read examinations: window, crop to the mask, resize and normalise each slice.
 
         Parameters
         ----------
@@ -245,18 +246,16 @@ class ImageModality:
 
     def _load_regions(self, given: Any, device: str, progress: Any) -> tuple[Any, Any, int]:
         from fastmm._space import space_for
-        from fastmm.regions import fit_region, read_region
+        from fastmm.regions import read_region
 
         images, units, n_bytes = [], [], 0
         asarray = space_for(device).asarray
         for done, (path, mask) in enumerate(given):
             try:
-                region = read_region(
-                    Path(path), Path(mask), self.shape, self.margin, self.channel, self.suv
-                )
+                region = read_region(Path(path), Path(mask), self, asarray)
             except GeometryError as error:
                 raise GeometryError(f"{path}, with the mask {mask}: {error}") from None
-            images.append(fit_region(region, self.shape, self, asarray))
+            images.append(region.images)
             units.append(region.units)
             n_bytes += region.n_bytes
             if progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,63 +19,72 @@ __all__ = ["Region", "crop_to_region", "mask_on", "read_region"]
 
 
 class Region(NamedTuple):
-    """The slices of a scan that its mask marks, cropped to it.
+    """The slices of a scan that its mask marks, cropped to it and brought to one shape.
 
     Parameters
     ----------
-    images, mask : arrays of shape (slices, h, w), float32 and bool
-        Intensities, and where the mask is.
+    images : array of shape (slices, h, w), float32
+        Intensities, on the device.
     units : str
-        Unit of the intensities.
+        Unit of the intensities as they were read.
     n_bytes : int
         Bytes of the scan's files.
     """
 
-    images: np.ndarray[Any, Any]
-    mask: np.ndarray[Any, Any]
+    images: Any
     units: str
     n_bytes: int
 
 
-def read_region(
-    path: Path,
-    mask: Path,
-    shape: tuple[int, int],
-    margin: float,
-    channel: int | None,
-    suv: bool,
-) -> Region:
+def read_region(path: Path, mask: Path, modality: Any, asarray: Callable[[Any], Any]) -> Region:
     """Read a scan and its mask, and crop the one to the other.
+
+    The scan is windowed and normalised as a whole, slice by slice: what a region is, it is
+    against what surrounds it. Then it is cropped, blanked and resized.
 
     Parameters
     ----------
     path, mask : Path
         File or folder of the scan, and of the mask: a volume (any voxel that is not 0
         belongs to the region) in the same space, on any grid, or pictures of the same size.
-    shape : (height, width)
-        The crop gets these proportions, so that a later resize distorts nothing.
-    margin : float
-        Share of the box's sides that is added on each side.
-    channel, suv
-        As in `read_volume`.
+    modality : ImageModality
+        What is wanted. For "statistics", pixels outside the mask become NaN.
+    asarray : callable
+        Brings an array to the device.
 
     Returns
     -------
     Region
-        On the host.
+        On that device.
 
     Raises
     ------
     GeometryError
         If mask and scan do not meet, or cannot be brought together.
     """
-    scan = read_volume(path, channel=channel, suv=suv)
+    from fastmm.image.intensity import normalize, window
+
+    scan = read_volume(path, channel=modality.channel, suv=modality.suv)
     where = mask_on(scan, read_volume(mask, nonfinite=0.0, channel=0, invert=False))
     if not where.any():
         raise GeometryError("The mask marks no voxel of the scan's slices.")
-    images, inside = crop_to_region(scan.array, where, shape, margin)
-    n_bytes = sum(file.stat().st_size for file in scan.source)
-    return Region(images, inside, scan.units, n_bytes)
+    images = asarray(scan.array.astype(np.float32, copy=False))
+    if modality.window is not None:
+        images = window(images, *modality.window)
+    if modality.normalize is not None:
+        valid = None if scan.valid is None else asarray(scan.valid)
+        images = normalize(images, modality.normalize, mask=valid)
+    inside = asarray(where)
+    images, inside = crop_to_region(images, inside, where, modality.shape, modality.margin)
+    own = modality.features == "statistics" or modality.outside == "blank"
+    if own:
+        images[~inside] = images[inside].min()
+    images = resize(images, modality.shape)
+    if modality.features == "statistics":
+        inside = resize(inside.astype(np.float32), modality.shape) >= 0.5
+        inside |= ~inside.any(axis=(1, 2))[:, None, None]  # a thread that the resize lost
+        images[~inside] = np.nan
+    return Region(images, scan.units, sum(file.stat().st_size for file in scan.source))
 
 
 def mask_on(scan: Volume, mask: Volume) -> np.ndarray[Any, Any]:
@@ -96,13 +106,14 @@ def mask_on(scan: Volume, mask: Volume) -> np.ndarray[Any, Any]:
 
 
 def crop_to_region(
-    images: Any, mask: Any, shape: tuple[int, int], margin: float
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return the slices that the mask marks, cropped to one box around all of it.
+    images: Any, inside: Any, mask: Any, shape: tuple[int, int], margin: float
+) -> tuple[Any, Any]:
+    """Return copies of the slices that the mask marks, cropped to one box around all of it.
 
     The box gets `margin`, and the proportions of `shape`, as far as the image reaches.
+    `images` and `inside` may live on a device; `mask`, the same as `inside`, on the host.
     """
-    kept = np.flatnonzero(mask.any(axis=(1, 2)))
+    marked = mask.any(axis=(1, 2))
     flat = mask.any(axis=0)
     ends = [np.flatnonzero(flat.any(axis=1 - axis))[[0, -1]] for axis in (0, 1)]
     sides = [(last - first + 1) * (1 + 2 * margin) for first, last in ends]
@@ -113,30 +124,5 @@ def crop_to_region(
         start = round((first + last + 1 - length) / 2)
         start = min(max(start, 0), size - length)
         box.append(slice(start, start + length))
-    return np.ascontiguousarray(images[kept][:, *box]), mask[kept][:, *box]
-
-
-def fit_region(region: Region, shape: tuple[int, int], modality: Any, xp_array: Any) -> Any:
-    """Blank, window, resize and normalise a region's slices; `xp_array` brings them to a device.
-
-    For "statistics", what lies outside the mask becomes NaN.
-    """
-    from fastmm.image.intensity import normalize, window
-
-    images, mask = region.images, region.mask
-    own = modality.features == "statistics" or modality.outside == "blank"
-    if own:
-        images = np.where(mask, images, images[mask].min())
-    images = xp_array(images.astype(np.float32))
-    if modality.window is not None:
-        images = window(images, *modality.window)
-    images = resize(images, shape)
-    inside = None
-    if own:
-        inside = resize(xp_array(mask.astype(np.float32)), shape) >= 0.5
-        inside |= ~inside.any(axis=(1, 2))[:, None, None]  # a thread that the resize lost
-    if modality.normalize is not None:
-        images = normalize(images, modality.normalize, mask=inside)
-    if modality.features == "statistics":
-        images[~inside] = np.nan
-    return images
+    kept = np.flatnonzero(marked).tolist()
+    return images[kept][:, *box].copy(), inside[kept][:, *box].copy()
