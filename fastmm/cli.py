@@ -158,7 +158,8 @@ def train(
     model: Annotated[
         str,
         typer.Option(
-            help="ridge; linear: least squares; lssvm; svm. The last two have RBF kernels."
+            help="ridge; linear: least squares; lssvm and svm: machines with RBF kernels; deep: a "
+            "network that sees the pixels."
         ),
     ] = "ridge",
     fusion: Annotated[

@@ -95,7 +95,7 @@ def similar_cases(model: Any, X: Mapping[str, Any], count: int = 3) -> Similar:
         Numbers of training rows, in the order of `fit`, and kernel values.
     """
     check_is_fitted(model, "fusion_")
-    if model.fusion == "late" or model.solver in ("ridge", "linear"):
+    if model.fusion == "late" or model.solver not in ("lssvm", "svm"):
         raise ValueError('Similar cases need `solver` "lssvm" or "svm", and no late fusion.')
     fused = model.fusion_.transform(spread_slices(model.extract(X))[0])
     if model.fusion == "stack":
@@ -122,7 +122,7 @@ def leverage(model: Any, X: Mapping[str, Any]) -> Any:
     -------
     array of shape (rows,)
         See `fastmm.novelty.Novelty`; of models fused late the largest of its modalities,
-        of slices that are rows the largest.
+        of slices that are rows the largest. NaN for "deep", which knows no leverage.
     """
     check_is_fitted(model, "fusion_")
     blocks, owner = spread_slices(model.extract(X))
@@ -135,6 +135,8 @@ def leverage(model: Any, X: Mapping[str, Any]) -> Any:
 
 
 def _leverage(model: Any, blocks: Mapping[str, Block]) -> Any:
+    if model.solver == "deep":
+        return np.full(len(next(iter(blocks.values())).present), np.nan)
     if model.fusion != "late":
         return model.novelty_.ratio(model.fusion_.transform(blocks))
     found = np.zeros(len(next(iter(blocks.values())).present))
@@ -146,7 +148,9 @@ def _leverage(model: Any, blocks: Mapping[str, Block]) -> Any:
     return found
 
 
-def _parts(model: Any, blocks: Mapping[str, Block]) -> dict[str, Any]:
+def _parts(model: Any, blocks: Mapping[str, Block]) -> Any:
+    if model.solver == "deep":
+        raise ValueError('`contributions` must be asked of another `solver` than "deep".')
     if model.fusion == "late":
         return model.fusion_.contributions(blocks)
     if model.fusion == "kernel":

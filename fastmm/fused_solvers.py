@@ -16,7 +16,7 @@ from fastmm.solve.svm.svm import SVC
 
 __all__ = ["CLASSIFIERS", "REGRESSORS", "Solved", "centred", "form_of", "solve"]
 
-CLASSIFIERS = ("ridge", "linear", "lssvm", "svm")
+CLASSIFIERS = ("ridge", "linear", "lssvm", "svm", "deep")
 REGRESSORS = ("ridge", "linear", "lssvm")
 _FOLDS = 10
 

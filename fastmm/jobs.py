@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fastmm.cohort import Cohort, read_cohort
+from fastmm.cohort import read_cohort
 from fastmm.cohort_tables import TableSource
 from fastmm.datasets import make_cohort
 from fastmm.errors import CohortError
@@ -27,6 +27,7 @@ __all__ = ["demo_cohort", "train_job"]
 
 # Wide enough for lung to bone: a default must not clip away what a user looks for.
 _CT_WINDOW = (0.0, 2000.0)
+_SHAPE, _DEEP_SHAPE = (128, 128), (64, 64)  # a network pays for every pixel in every epoch
 
 
 def demo_cohort(
@@ -74,7 +75,13 @@ def train_job(
         raise ValueError(f"`output` must be a folder, got the file {output.name}.")
     if ids and group is None:
         raise ValueError("`--ids` writes the patient column; name it with `--group`.")
-    for option, named in (("--window", windows), ("--channel", channels), ("--suv", suv), ("--mask", masks), ("--features", features)):
+    for option, named in (
+        ("--window", windows),
+        ("--channel", channels),
+        ("--suv", suv),
+        ("--mask", masks),
+        ("--features", features),
+    ):
         unknown = sorted(set(named or ()) - set(images))
         if unknown:
             raise ValueError(
@@ -85,7 +92,7 @@ def train_job(
         cohort_file, label=label, group=group, images=images, tables=sources, masks=masks
     )
     windows, channels = windows or {}, channels or {}
-    regions, features = masks or {}, features or {}
+    regions, features, deep = masks or {}, features or {}, "deep" in models
     modalities: dict[str, Any] = {
         name: _image_modality(
             cohort.images[name],
@@ -95,7 +102,10 @@ def train_job(
             suv=name in suv,
             outside=outside,
             # A region has no place in common with others that patches could compare.
-            features=features.get(name, "statistics" if name in regions else "patches"),
+            features=features.get(
+                name, "pixels" if deep else "statistics" if name in regions else "patches"
+            ),
+            shape=_DEEP_SHAPE if deep else _SHAPE,
         )
         for name in images
     }

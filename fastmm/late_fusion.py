@@ -117,10 +117,7 @@ class LateFusion:
         parts = {
             name: self._flat(
                 np.stack(
-                    [
-                        design[:, m, at] * one.coef_[m]
-                        for at, one in enumerate(self.combinations_)
-                    ],
+                    [design[:, m, at] * one.coef_[m] for at, one in enumerate(self.combinations_)],
                     axis=1,
                 )
             )

@@ -14,8 +14,8 @@ from fastmm._check import integer, number, one_of, sizes
 from fastmm._space import enter
 from fastmm.blocks import Block, Examinations
 from fastmm.errors import CohortError, GeometryError
-from fastmm.features.table import Columns, TableEncoder, parse_table
 from fastmm.features.regional import slice_statistics
+from fastmm.features.table import Columns, TableEncoder, parse_table
 from fastmm.image.patches import extract_patches
 
 __all__ = ["ImageModality", "TableModality"]

@@ -39,6 +39,7 @@ _CLASSES = {
     "MultimodalRegressor": "fastmm.multimodal_regressor",
     "BlockFusion": "fastmm.block_fusion",
     "LateFusion": "fastmm.late_fusion",
+    "DeepFusion": "fastmm.deep_fusion",
     "Novelty": "fastmm.novelty",
     "Conformity": "fastmm.conformity",
     "TableEncoder": "fastmm.features.table",

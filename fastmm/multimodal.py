@@ -21,7 +21,7 @@ __all__ = ["MultimodalClassifier"]
 
 
 class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
-    r"""Fuse modalities and classify with ridge regression, least squares, an LS-SVM or an SVM.
+    r"""Fuse modalities and classify with ridge regression, least squares, machines or a network.
 
     Modalities may be missing in some rows, in `fit` and in `predict`; see `BlockFusion`
     for the rule. The weights of modalities, the widths of kernels and the penalty are
@@ -36,11 +36,13 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
         Features side by side; one RBF kernel for each modality, added up; or one model for
         each modality and a linear combination, with weights not negative, of their scores
         out of fold.
-    solver : {"ridge", "linear", "lssvm", "svm"}, default "ridge"
+    solver : {"ridge", "linear", "lssvm", "svm", "deep"}, default "ridge"
         Ridge regression on labels of -1 and 1; ordinary least squares, the solution of
         least norm where there are more features than rows; the least-squares support
         vector machine; or that with the squared hinge loss. The machines use an RBF kernel
-        of the stacked features. ``fusion="kernel"`` needs one of them.
+        of the stacked features. ``fusion="kernel"`` needs one of them. "deep" is a
+        `DeepClassifier` with its defaults, of images where ``features="pixels"``, else of
+        features.
     interactions : bool, default False
         With ``fusion="kernel"``, fuse by :math:`\prod_m (1 + w_m K_m) - 1`, which holds the
         products of kernels: patients are alike who are alike in several modalities at once.
@@ -67,7 +69,7 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
     cv_decision_ : array of shape (rows,) or (rows, classes)
         Decision values of each row by the model fitted without its group, at the chosen
         parameters, less the mean label of the rows that model saw (of "svm" in ten folds of
-        whole groups, and nothing taken off); means
+        whole groups, of "deep" in three, and nothing taken off); means
         and scales of the features, and with "late" the weights' other scores, are those of
         all rows.
     calibration_ : tuple of (slope, offsets)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastmm._check import number, one_of
 from fastmm.block_fusion import BlockFusion
 from fastmm.blocks import Block, spread_slices
+from fastmm.deep_fusion import DeepFusion
 from fastmm.fused_solvers import centred, form_of, solve
 from fastmm.late_fusion import LateFusion
 from fastmm.novelty import Novelty
@@ -55,6 +56,8 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
     """An estimator over a dict of modalities; `solvers` are those it may use."""
 
     solvers: tuple[str, ...] = ()
+    fusion_: Any
+    solver_: Any
 
     def extract(self, X: Mapping[str, Any]) -> dict[str, Block]:
         """Compute the features of every modality, once for any number of fits.
@@ -87,16 +90,19 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
         """Refuse parameters that cannot be, before any data is read."""
         one_of(self.fusion, "fusion", ("stack", "kernel", "late"))
         one_of(self.solver, "solver", self.solvers)
+        if self.solver == "deep" and self.fusion != "stack":
+            raise ValueError(
+                f'`solver="deep"` fuses within its network; leave `fusion` at "stack", got '
+                f'"{self.fusion}".'
+            )
         if self.fusion == "kernel" and self.solver in ("ridge", "linear"):
-            others = " or ".join(f'"{s}"' for s in self.solvers if s not in ("ridge", "linear"))
+            others = " or ".join(f'"{s}"' for s in self.solvers if s in ("lssvm", "svm"))
             raise ValueError(
                 f'`fusion="kernel"` needs `solver` {others}, got "{self.solver}", which has no '
                 "kernels."
             )
         if self.interactions and self.fusion != "kernel":
-            raise ValueError(
-                f'`interactions` need `fusion="kernel"`, got fusion="{self.fusion}".'
-            )
+            raise ValueError(f'`interactions` need `fusion="kernel"`, got fusion="{self.fusion}".')
         if not isinstance(self.weights, Mapping):
             one_of(self.weights, "weights", ("tuned", "equal"))
         elif self.fusion == "late":
@@ -129,13 +135,16 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
         against the label left out; it is taken off.
         """
         held_out = self._fit_fused(rows)
-        if rows.codes is None or (self.solver == "svm" and self.fusion != "late"):
+        if rows.codes is None or (self.solver in ("svm", "deep") and self.fusion != "late"):
             return held_out
         return centred(held_out, rows.targets, make_folds(len(held_out), rows.groups), rows.weight)
 
     def _fit_fused(self, rows: Rows) -> Any:
         if self.fusion == "late":
             self.fusion_ = LateFusion(self)
+            return self.fusion_.fit(rows)
+        if self.solver == "deep":
+            self.fusion_ = DeepFusion(self.modalities)
             return self.fusion_.fit(rows)
         self.fusion_ = BlockFusion(self.fusion, self.interactions)
         standardised, present = self.fusion_.learn(rows.blocks, self.modalities)
@@ -202,7 +211,7 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
 
     def score_rows(self, blocks: Mapping[str, Block]) -> Any:
         """Return scores or predictions of prepared rows."""
-        if self.fusion == "late":
+        if self.fusion == "late" or self.solver == "deep":
             return self.fusion_.predict(blocks)
         return outputs(self.solver_, self.fusion_.transform(blocks))
 

@@ -54,7 +54,7 @@ class Novelty:
         if self.form == "rbf":
             rows = rows[:, chosen]
             self.chosen_ = chosen
-        self.mean_ = rows.mean(axis=0) if self.form == "linear" else None
+        self.mean_: Any = rows.mean(axis=0) if self.form == "linear" else None
         self.rows_ = rows.astype(np.float32) if self.form == "joint" else None
         kernel = self._kernel(rows, rows)
         self.average_, self.total_ = kernel.mean(axis=0), float(kernel.mean())

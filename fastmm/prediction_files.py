@@ -18,9 +18,9 @@ def write_predictions(
     file: Path,
     classes: Any,
     columns: tuple[Any, Any, Any],
-    patients: Sequence[Any] | None = None,
+    patients: Any = None,
     group: str | None = None,
-    more: Mapping[str, Sequence[Any]] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write row, prediction, score and probability; the patient only if asked for.
 

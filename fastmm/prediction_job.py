@@ -65,13 +65,13 @@ def predict_job(
     far = leverage(model, blocks)
     sets = model.label_sets(decision, _CONFIDENCE)
     present = {name: block.present for name, block in blocks.items()}
-    more = {
+    more: dict[str, Any] = {
         f"set {_CONFIDENCE:.0%}": [_joined(model.classes_[own]) for own in sets],
         "present": [
             _joined([n for n, here in present.items() if here[i]]) for i in range(cohort.count)
         ],
-        "leverage": [float(f"{value:.4g}") for value in far],
-        "far": ["yes" if value > 1 else "no" for value in far],
+        "leverage": ["" if np.isnan(value) else float(f"{value:.4g}") for value in far],
+        "far": ["" if np.isnan(value) else "yes" if value > 1 else "no" for value in far],
     }
     columns = (model.winners(decision), decision, model.probabilities(decision))
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -120,19 +120,24 @@ def _explain(
         parts = {}
     if parts:
         count = len(next(iter(blocks.values())).present)
-        wide = {n: np.broadcast_to(_columns(p, count), (count, len(names))) for n, p in parts.items()}
+        shape, many = (count, len(names)), len(names) > 1
+        wide = {n: np.broadcast_to(_columns(p, count), shape) for n, p in parts.items()}
         lines = [
-            [row, *([names[k]] if len(names) > 1 else []), *(float(w[row, k]) for w in wide.values())]
+            [row, *([names[k]] if many else []), *(float(w[row, k]) for w in wide.values())]
             for row in range(count)
             for k in range(len(names))
         ]
-        header = ["row", *(["class"] if len(names) > 1 else []), *wide]
+        header = ["row", *(["class"] if many else []), *wide]
         write_rows(folder / "contributions.csv", header, lines)
     if model.solver in ("ridge", "linear"):
         found = feature_contributions(model, blocks)
         _table_features(model, found, names, folder / "features.csv")
         _pictures(model, blocks, slices, found, folder / "pictures")
-    elif model.fusion != "late" and not (model.fusion == "stack" and model.solver == "svm"):
+    elif (
+        model.solver != "deep"
+        and model.fusion != "late"
+        and not (model.fusion == "stack" and model.solver == "svm")
+    ):
         near = similar_cases(model, blocks)
         lines = [
             [row, rank + 1, int(near.rows[row, rank]), float(near.similarity[row, rank])]
@@ -183,18 +188,18 @@ def _pictures(
         if modality.pool == "rows" or modality.features == "statistics":
             continue  # slices were averaged, or pixels
         maps: dict[int, Any] = {}
-        for row in np.flatnonzero(blocks[name].present):
-            own = found[name][row]
-            own = own if own.ndim == 1 else own[int(decision[row].argmax())]
-            maps[int(row)] = contribution_map(modality, own)
+        for at in np.flatnonzero(blocks[name].present).tolist():
+            own = found[name][at]
+            own = own if own.ndim == 1 else own[int(decision[at].argmax())]
+            maps[at] = contribution_map(modality, own)
         limit = float(np.percentile([abs(each).max() for each in maps.values()] or [1.0], 90))
         folder.mkdir(parents=True, exist_ok=True)
         for row, each in maps.items():
             scan = images[row]
             scan = np.asarray(scan.get() if hasattr(scan, "get") else scan)
             middle = len(scan) // 2
-            at = middle if len(each) == len(scan) else 0
-            draw_overlay(scan[middle], each[at], limit, folder / f"{row} {_plain(name)}.png")
+            drawn = each[middle if len(each) == len(scan) else 0]
+            draw_overlay(scan[middle], drawn, limit, folder / f"{row} {_plain(name)}.png")
 
 
 def _plain(name: str) -> str:

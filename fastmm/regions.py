@@ -102,7 +102,8 @@ def mask_on(scan: Volume, mask: Volume) -> np.ndarray[Any, Any]:
             f"A mask without a known place must have the shape of its scan, {scan.array.shape}, "
             f"got {mask.array.shape}."
         )
-    return mask.array != 0
+    own: np.ndarray[Any, Any] = mask.array != 0
+    return own
 
 
 def crop_to_region(

@@ -71,7 +71,7 @@ def run_study(
         With labels.
     modalities : dict of str to ImageModality or TableModality
         One for each entry of ``cohort.images`` and ``cohort.tables``.
-    models : sequence of {"ridge", "linear", "lssvm", "svm"}
+    models : sequence of {"ridge", "linear", "lssvm", "svm", "deep"}
         What to validate; the first, on all modalities, becomes the final model. It is
         named before any score is known, so no choice flatters its score.
     fusion : {"stack", "kernel", "late"}
@@ -176,7 +176,10 @@ def _validate(
         y, groups = np.asarray(cohort.y)[rows], cohort.groups[rows]
         own = {name: blocks[name].take(rows) for name in names}
         with watch(f"validate {kind}") as stage:
-            held_out = out_of_fold(_classifier(modalities, names, kind, *how), own, y, groups)
+            # Each fold of a network is several trainings.
+            most = 5 if kind == "deep" else 100
+            model = _classifier(modalities, names, kind, *how)
+            held_out = out_of_fold(model, own, y, groups, max_folds=most)
             stage.fits += held_out.folds
         score, curve, said = _score(y, held_out, groups)
         about = {"model": kind, "features": _label(names)}
@@ -242,10 +245,10 @@ def _scheme(held_out: OutOfFold, cohort: Cohort) -> dict[str, Any]:
     return {
         "scheme": f"leave one {what} out" if one_out else f"{held_out.folds} folds of {what}s",
         "detail": (
-            f"Nested: means and scales, categories, weights of modalities, widths of kernels and "
-            f"the penalty (by exact closed-form leave-one-{what}-out), and the calibration are learned anew without the {what}s "
-            "that are predicted. A score of 0 is the border between classes of equal weight; "
-            "the probability knows how frequent they are."
+            "Nested: means and scales, categories, weights of modalities, widths of kernels and "
+            f"the penalty (by exact closed-form leave-one-{what}-out), and the calibration are "
+            f"learned anew without the {what}s that are predicted. A score of 0 is the border "
+            "between classes of equal weight; the probability knows how frequent they are."
         ),
         "bootstrap": _RESAMPLES,
         "confidence": _CONFIDENCE,

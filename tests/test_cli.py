@@ -130,7 +130,7 @@ def test_info_tells_versions_and_devices():
         (("train", "{cohort}", "--label", "nope", "--image", "ct"), "lacks the column(s) nope"),
         (
             ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--model", "forest"),
-            '`solver` must be one of "ridge", "linear", "lssvm", "svm", got \'forest\'.',
+            '`solver` must be one of "ridge", "linear", "lssvm", "svm", "deep", got \'forest\'.',
         ),
         (
             ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--window", "ct=1"),

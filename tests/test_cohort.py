@@ -289,7 +289,10 @@ def test_parquet(tmp_path):
     cohort = read_cohort(file, label="ill", group="patient", tables=tables)
     assert cohort.groups.tolist() == ["007", "b", "c", "d"]
     assert cohort.y.tolist() == [0, 1, 0, 1]
-    assert cohort.tables["t"] == {"age": ["50.5", "", "61.0", "70.0"], "smokes": ["1", "0", "", "1"]}
+    assert cohort.tables["t"] == {
+        "age": ["50.5", "", "61.0", "70.0"],
+        "smokes": ["1", "0", "", "1"],
+    }
     file.write_bytes(b"no parquet")
     with pytest.raises(CohortError, match=r"c\.parquet is no Parquet file"):
         read_cohort(file)

@@ -92,7 +92,9 @@ def test_maps_of_pixels_and_patches_keep_the_sum():
     moved = [each.copy() for each in data["px"]]
     moved[0][1, 2, 3] += 1.0
     change = model.decision_function({**data, "px": moved}) - model.decision_function(data)
-    other = contribution_map(MODALITIES["px"], feature_contributions(model, {**data, "px": moved})["px"][0])
+    other = contribution_map(
+        MODALITIES["px"], feature_contributions(model, {**data, "px": moved})["px"][0]
+    )
     assert other[1, 2, 3] - px[1, 2, 3] == pytest.approx(change[0], abs=1e-6)
 
 

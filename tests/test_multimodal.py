@@ -266,7 +266,7 @@ def test_raw_images_and_tables_with_missing_ones():
     ("change", "match"),
     [
         ({"fusion": "early"}, '`fusion` must be one of "stack", "kernel"'),
-        ({"solver": "forest"}, '`solver` must be one of "ridge", "linear", "lssvm", "svm"'),
+        ({"solver": "forest"}, '`solver` must be one of "ridge", "linear", "lssvm", "svm", "deep"'),
         ({"fusion": "kernel"}, 'needs `solver` "lssvm" or "svm"'),
     ],
 )
