@@ -45,7 +45,8 @@ class Novelty:
 
     def fit(self, design: Any, alpha: float, groups: Any) -> Novelty:
         """Learn what the training rows look like; an `alpha` of 0 becomes a small one."""
-        rows, n = np.asarray(design, np.float64), len(design)
+        rows: Any = np.asarray(design, np.float64)
+        n = len(rows)
         codes = make_folds(n, groups).codes
         chosen = np.arange(n)
         if n > _MOST:
@@ -78,7 +79,7 @@ class Novelty:
 
     def ratio(self, design: Any) -> np.ndarray[Any, Any]:
         """Return v of each row over the largest of left-out training rows: above 1 is far."""
-        rows = np.asarray(design, np.float64)
+        rows: Any = np.asarray(design, np.float64)
         if self.form == "linear":
             away = rows - self.mean_
             whole = np.einsum("ij,ij->i", away, away)
