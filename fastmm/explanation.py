@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 from fastmm.blocks import Block, spread_slices
 from fastmm.fused_kernels import combine
 from fastmm.multimodal_base import mean_by
-from fastmm.multimodal_regressor import MultimodalRegressor
 
 __all__ = ["Similar", "contributions", "feature_contributions", "leverage", "similar_cases"]
 
@@ -73,7 +72,7 @@ def feature_contributions(model: Any, X: Mapping[str, Any]) -> dict[str, Any]:
     if model.solver not in ("ridge", "linear"):
         raise ValueError(f'Features add up for "ridge" and "linear", got "{model.solver}".')
     blocks, owner = spread_slices(model.extract(X))
-    scale = model.scale_ if isinstance(model, MultimodalRegressor) else 1.0
+    scale = getattr(model, "scale_", 1.0)  # regressors predict in their own unit
     return {name: scale * mean_by(owner, p) for name, p in _features(model, blocks).items()}
 
 
