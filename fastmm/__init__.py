@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fastmm.model_file import load_model as load_model
     from fastmm.model_file import save_model as save_model
     from fastmm.multimodal import MultimodalClassifier as MultimodalClassifier
+    from fastmm.multimodal_regressor import MultimodalRegressor as MultimodalRegressor
     from fastmm.pairwise import laplacian_kernel as laplacian_kernel
     from fastmm.pairwise import linear_kernel as linear_kernel
     from fastmm.pairwise import polynomial_kernel as polynomial_kernel
@@ -94,6 +95,7 @@ _HOMES = {
     "load_model": "model_file",
     "save_model": "model_file",
     "MultimodalClassifier": "multimodal",
+    "MultimodalRegressor": "multimodal_regressor",
     "laplacian_kernel": "pairwise",
     "linear_kernel": "pairwise",
     "polynomial_kernel": "pairwise",

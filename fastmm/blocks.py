@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from fastmm.features.table import Columns
 
-__all__ = ["Block", "Examinations"]
+__all__ = ["Block", "Examinations", "spread_slices"]
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,27 @@ class Block:
     ----------
     values : array of shape (rows, features), or Columns
         Image features, zeros where a row has none; or a table that is not yet encoded.
+        Where `counts` is given, one row for each slice of those that are there.
     present : bool array of shape (rows,)
         Which rows have the modality.
+    counts : int array of shape (rows,), or None
+        Number of rows of `values` of each examination, 0 where it is missing; None where
+        each has one.
     """
 
     values: Any
     present: np.ndarray[Any, Any]
+    counts: np.ndarray[Any, Any] | None = None
 
     def take(self, rows: Any) -> Block:
         """Return the block of some rows, given by index or mask."""
-        values = self.values.take(rows) if isinstance(self.values, Columns) else self.values[rows]
-        return Block(values, self.present[rows])
+        if self.counts is None:
+            return Block(_rows(self.values, rows), self.present[rows])
+        starts = np.cumsum(self.counts) - self.counts
+        at = np.arange(len(self.present))[rows]
+        own = [np.arange(starts[i], starts[i] + self.counts[i]) for i in at]
+        values = self.values[np.concatenate([*own, np.empty(0, int)]).astype(int)]
+        return Block(values, self.present[at], self.counts[at])
 
 
 @dataclass(frozen=True)
@@ -50,3 +61,48 @@ class Examinations:
     images: list[Any]
     units: str
     n_bytes: int
+
+
+def spread_slices(
+    blocks: Mapping[str, Block],
+) -> tuple[dict[str, Block], np.ndarray[Any, Any] | None]:
+    """Give every slice a row where a modality wants that; the others are repeated.
+
+    Returns
+    -------
+    blocks : dict of str to Block
+        With one row for each slice.
+    owner : int array of shape (slices,), or None
+        Examination of each slice; None where each examination has one row.
+
+    Raises
+    ------
+    ValueError
+        If two modalities have unlike numbers of slices in an examination.
+    """
+    several = {name: block.counts for name, block in blocks.items() if block.counts is not None}
+    if not several:
+        return dict(blocks), None
+    counts: Any = np.max(list(several.values()), axis=0)
+    for name, own in several.items():
+        unlike = np.flatnonzero((own > 0) & (own != counts))
+        if unlike.size:
+            raise ValueError(
+                f"Modalities whose slices are rows must have as many in each examination; {name!r} "
+                f"has {own[unlike[0]]} and another {counts[unlike[0]]} in row {unlike[0]}."
+            )
+    counts = np.maximum(counts, 1)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    spread = {}
+    for name, block in blocks.items():
+        if block.counts is None:
+            spread[name] = block.take(owner)
+            continue
+        values = np.zeros((len(owner), block.values.shape[1]), block.values.dtype)
+        values[block.present[owner]] = block.values
+        spread[name] = Block(values, block.present[owner])
+    return spread, owner
+
+
+def _rows(values: Any, rows: Any) -> Any:
+    return values.take(rows) if isinstance(values, Columns) else values[rows]

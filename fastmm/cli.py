@@ -14,7 +14,7 @@ except ImportError:
     raise ImportError('The command needs typer: pip install "fastmm[app]".') from None
 
 from fastmm import __version__
-from fastmm.cli_options import read_channels, read_windows
+from fastmm.cli_options import read_channels, read_pairs, read_windows
 
 __all__ = ["main"]
 
@@ -136,10 +136,42 @@ def train(
         list[str] | None,
         typer.Option(help="Columns COL,COL of the cohort, or FILE.csv:KEY; may be repeated."),
     ] = None,
-    model: Annotated[str, typer.Option(help="ridge or lssvm.")] = "ridge",
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGE=COLUMN",
+            help="Column with the region of interest of an image column, a mask in the same "
+            "space; or a path with columns in braces, as ct={ct}_mask.nii.gz.",
+        ),
+    ] = None,
+    outside: Annotated[
+        str, typer.Option(help="What surrounds a mask within its box: blank or keep.")
+    ] = "blank",
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGE=NAME",
+            help="Features of an image column: patches, pixels or statistics. Default: patches; "
+            "statistics of the region where there is a mask.",
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="ridge; linear: least squares; lssvm and svm: machines with RBF kernels; deep: a "
+            "network that sees the pixels."
+        ),
+    ] = "ridge",
     fusion: Annotated[
-        str, typer.Option(help="stack: features side by side; kernel: sum of kernels (lssvm).")
+        str,
+        typer.Option(
+            help="stack: features side by side; kernel: weighted sum of kernels (lssvm, svm); "
+            "late: linear combination of the scores of single modalities."
+        ),
     ] = "stack",
+    interactions: Annotated[
+        bool, typer.Option("--interactions", help="With --fusion kernel: products of kernels, too.")
+    ] = False,
     window: Annotated[
         list[str] | None,
         typer.Option(
@@ -163,8 +195,12 @@ def train(
         ),
     ] = None,
     pool: Annotated[
-        str, typer.Option(help="How slices become one row: mean, max or stack.")
+        str,
+        typer.Option(help="How slices become one row: mean, max or stack; rows: each is its own."),
     ] = "mean",
+    device: Annotated[str, typer.Option(help="Where images are processed: auto, cpu, cuda.")] = (
+        "auto"
+    ),
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
 ) -> None:
@@ -183,9 +219,14 @@ def train(
             windows=read_windows(window or []),
             channels=read_channels(channel or []),
             suv=suv or [],
+            masks=read_pairs(mask or [], "--mask", "IMAGE=COLUMN"),
+            outside=outside,
+            features=read_pairs(features or [], "--features", "IMAGE=NAME"),
             models=(model,),
             fusion=fusion,
+            interactions=interactions,
             pool=pool,
+            device=device,
             ids=ids,
             task=task,
             title=cohort.stem if cohort.stem != "cohort" else cohort.resolve().parent.name,
@@ -203,18 +244,32 @@ def predict(
     cohort: Annotated[
         Path, typer.Argument(metavar="COHORT.csv", help="With the columns of the training.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write.")] = Path(
-        "predictions.csv"
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for predictions.csv; or a .csv file."
+        ),
+    ] = Path("fastmm-predict"),
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Write what modalities, columns and pixels add to the scores."
+        ),
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where images are processed: auto, cpu, cuda.")] = (
+        "auto"
     ),
     ids: Ids = False,
 ) -> None:
     """Apply a trained model to new examinations."""
     from fastmm.console import progress_bars
-    from fastmm.jobs import predict_job
+    from fastmm.prediction_job import predict_job
 
     with progress_bars() as task:
-        count = predict_job(model, cohort, output, ids=ids, task=task)
-    typer.echo(f"{count} predictions in {output}. {NOTICE}")
+        file = predict_job(
+            model, cohort, output, ids=ids, explain=explain, device=device, task=task
+        )
+    typer.echo(f"Predictions are in {file}. {NOTICE}")
 
 
 @app.command()

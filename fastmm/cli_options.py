@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["read_channels", "read_windows"]
+__all__ = ["read_channels", "read_pairs", "read_windows"]
 
 
 def read_windows(texts: list[str]) -> dict[str, tuple[float, float]]:
@@ -29,3 +29,14 @@ def read_channels(texts: list[str]) -> dict[str, int]:
             raise ValueError(f"`--channel` must be COLUMN=N with N 0, 1 or 2, got {text!r}.")
         channels[column] = int(number)
     return channels
+
+
+def read_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
+    """Read IMAGE=VALUE, as `form` words it."""
+    pairs = {}
+    for text in texts:
+        image, _, value = text.partition("=")
+        if not image or not value:
+            raise ValueError(f"`{option}` must be {form}, got {text!r}.")
+        pairs[image] = value
+    return pairs

@@ -45,6 +45,8 @@ class Cohort:
         Whether a column told the patients; if not, each row counts as one.
     images : dict of str to list of Path or None
         For each image modality the file or folder of each row, None where it is missing.
+    masks : dict of str to list of Path or None
+        For some of them the file or folder of the region of interest.
     tables : dict of str to dict of str to list of str
         For each table modality its columns.
     notes : list of str
@@ -60,11 +62,20 @@ class Cohort:
     images: dict[str, list[Path | None]]
     tables: dict[str, Rows]
     notes: list[str] = field(default_factory=list)
+    masks: dict[str, list[Path | None]] = field(default_factory=dict)
 
     @property
     def patients(self) -> int:
         """Number of different patients."""
         return len(set(self.groups.tolist()))
+
+    def scans(self, name: str) -> list[Any]:
+        """Return what an `ImageModality` reads: paths, or pairs of scan and mask."""
+        paths = self.images[name]
+        if name not in self.masks:
+            return list(paths)
+        pairs = zip(paths, self.masks[name], strict=True)
+        return [None if path is None else (path, mask) for path, mask in pairs]
 
 
 def read_cohort(
@@ -74,13 +85,14 @@ def read_cohort(
     group: str | None = None,
     images: Sequence[str] = (),
     tables: dict[str, TableSource] | None = None,
+    masks: Mapping[str, str] | None = None,
 ) -> Cohort:
     r"""Read a cohort file and check all of it.
 
     Parameters
     ----------
     path : str or Path
-        CSV file with a header; paths in it are relative to its folder.
+        CSV or Parquet file with a header; paths in it are relative to its folder.
     label : str, optional
         Column with the class of each row; not needed to apply a model.
     group : str, optional
@@ -89,6 +101,10 @@ def read_cohort(
         Columns with the file or folder of each image modality; blank where missing.
     tables : dict of str to TableSource, optional
         Table modalities by name.
+    masks : dict of str to str, optional
+        For image columns the column with the mask of each row; or a path with names of
+        columns in braces, such as ``"{ct}_tumour.nii.gz"``, which are replaced by the row's
+        cells.
 
     Returns
     -------
@@ -116,9 +132,13 @@ def read_cohort(
     count = len(next(iter(rows.values())))
     mistakes: list[str] = []
     notes: list[str] = []
-    sources = tables or {}
+    sources, masks = tables or {}, masks or {}
+    unknown = [name for name in masks if name not in images]
+    if unknown:
+        raise ValueError(f"`masks` names {', '.join(unknown)}, which is no image column.")
     wanted = [c for c in (label, group) if c] + list(images)
     wanted += [c for source in sources.values() for c in source.columns]
+    wanted += [c for template in masks.values() for c in _named_columns(template)]
     absent = [c for c in dict.fromkeys(wanted) if c not in rows]
     if absent:
         raise CohortError(
@@ -127,6 +147,10 @@ def read_cohort(
     groups = _groups(rows, group, count, mistakes)
     y = _labels(rows[label], label, groups, mistakes) if label else None
     found = {name: _paths(rows[name], name, path.parent, mistakes) for name in images}
+    regions = {
+        name: _masks(rows, name, template, path.parent, mistakes)
+        for name, template in masks.items()
+    }
     keep_out = {c: "the label" for c in (label,) if c} | {c: "the patient" for c in (group,) if c}
     read = {
         name: read_table(name, source, rows, groups, path.parent, keep_out, mistakes, notes)
@@ -143,7 +167,7 @@ def read_cohort(
         )
     if mistakes:
         raise CohortError(f"{path.name}: " + "\n".join(mistakes))
-    return Cohort(path, count, label, y, groups, group is not None, found, read, notes)
+    return Cohort(path, count, label, y, groups, group is not None, found, read, notes, regions)
 
 
 def _groups(rows: Rows, group: str | None, count: int, mistakes: list[str]) -> Any:
@@ -190,10 +214,35 @@ def _paths(cells: list[str], column: str, folder: Path, mistakes: list[str]) -> 
     return paths
 
 
+def _named_columns(template: str) -> list[str]:
+    return re.findall(r"{([^{}]*)}", template) or [template]
+
+
+def _masks(
+    rows: Rows, image: str, template: str, folder: Path, mistakes: list[str]
+) -> list[Path | None]:
+    """Return the mask of each row that has the image."""
+    columns = _named_columns(template)
+    text = template if template not in columns else f"{{{template}}}"
+    filled = []
+    for i in range(len(rows[image])):
+        cell = "" if is_blank(rows[image][i]) else text
+        for column in columns:
+            value = rows[column][i]
+            cell = "" if is_blank(value) else cell.replace(f"{{{column}}}", value)
+        filled.append(cell)
+    bare = [i for i, cell in enumerate(filled) if not cell and not is_blank(rows[image][i])]
+    if bare:
+        mistakes.append(f"each {image!r} must have a mask, {template!r}; {places(bare)} none")
+    return _paths(filled, template, folder, mistakes)
+
+
 def _present(images: Mapping[str, list[Path | None]], tables: Mapping[str, Rows]) -> dict[str, Any]:
     """Say for each modality which rows have it."""
     have = {n: np.array([p is not None for p in paths]) for n, paths in images.items()}
     for name, table in tables.items():
+        if not table:  # a mistake that is told of already
+            continue
         have[name] = np.any([[not is_blank(c) for c in cells] for cells in table.values()], axis=0)
     return have
 

@@ -23,8 +23,8 @@ _MANY = 8  # texts that all differ: from here on they are taken for identifiers
 class TableSource:
     """Where the columns of a table modality come from.
 
-    Columns of the cohort file itself, or all columns of another file whose `key` column
-    holds the cohort's group identifiers.
+    Columns of the cohort file itself, or all columns of another file. Its `key` column holds
+    what the cohort's column of that name does; the patients, where it has none.
     """
 
     columns: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class TableSource:
     def parse(cls, text: str) -> TableSource:
         """Read "COL,COL" or "FILE.csv:KEY"."""
         file, colon, key = text.rpartition(":")
-        if colon and file.lower().endswith((".csv", ".tsv")):
+        if colon and file.lower().endswith((".csv", ".tsv", ".parquet")):
             if not key:
                 raise ValueError(f"`table` must name a key column, as FILE.csv:KEY, got {text!r}.")
             return cls(file=Path(file), key=key)
@@ -63,16 +63,26 @@ def read_table(
     if source.file is None:
         table = {column: rows[column] for column in source.columns}
     else:
-        if "the patient" not in keep_out.values():
-            raise ValueError("`group` must name the patient column to join a table by its key.")
+        if source.key not in rows and "the patient" not in keep_out.values():
+            raise ValueError(
+                f"`group` must name the patient column to join a table by the key {source.key!r}, "
+                "which is no column of the cohort."
+            )
         beside = folder / source.file
         file = beside if beside.exists() else source.file
-        table = _joined(name, file, source.key, groups, mistakes, notes)
+        if not file.exists():
+            mistakes.append(f"table {name!r}: there is no file {source.file}")
+            return {}
+        own = rows.get(source.key, groups)
+        table = _joined(name, file, source.key, own, mistakes, notes)
     for column, cells in table.items():
         if column in keep_out:
             mistakes.append(f"table {name!r} must not hold {keep_out[column]}, column {column!r}")
         else:
             _check_column(f"table {name!r}, column {column!r},", cells, mistakes, notes)
+    if not table:
+        mistakes.append(f"table {name!r} must have a column beside its key")
+        return {}
     blank = np.array([[is_blank(cell) for cell in cells] for cells in table.values()])
     count = int(blank[:, ~blank.all(axis=0)].sum())  # a row without any value lacks the table
     if count:
@@ -108,16 +118,18 @@ def _joined(
 ) -> Rows:
     other = read_rows(file)
     if key not in other:
-        raise CohortError(f"{file.name} lacks the key column {key}.")
+        raise CohortError(f"{file.name} lacks the key column {key}; it has {', '.join(other)}.")
     keys = other.pop(key)
-    twice = sum(times > 1 for times in Counter(keys).values())
+    twice = sum(times > 1 for value, times in Counter(keys).items() if not is_blank(value))
     if twice:
         mistakes.append(f"{file.name} must have each key once; {twice} key(s) occur more often")
-    place = {key: i for i, key in enumerate(keys)}
+    place = {value: i for i, value in enumerate(keys) if not is_blank(value)}
     at = [place.get(patient) for patient in groups]
     lost, unused = sum(i is None for i in at), len(set(keys) - set(groups))
     if lost:
         notes.append(f"{name}: {lost} cohort rows match nothing in {file.name}, so lack it")
+    if lost == len(at):
+        mistakes.append(f"no row of {file.name} matches the cohort by its key {key!r}")
     if unused:
         notes.append(f"{name}: {unused} rows of {file.name} match no cohort row and are not used")
     return {c: ["" if i is None else cells[i] for i in at] for c, cells in other.items()}

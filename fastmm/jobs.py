@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,25 +10,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
-from fastmm._files import replacing
-from fastmm.cohort import Cohort, read_cohort
+from fastmm.cohort import read_cohort
 from fastmm.cohort_tables import TableSource
 from fastmm.datasets import make_cohort
 from fastmm.errors import CohortError
 from fastmm.modalities import ImageModality, TableModality
-from fastmm.model_file import load_model, load_notes, save_model
+from fastmm.model_file import save_model
+from fastmm.prediction_files import write_predictions
 from fastmm.read.dicom.values import as_asked
 from fastmm.read.rows import series_units
 from fastmm.reporting import write_report
 from fastmm.stopwatch import Stopwatch
 from fastmm.study import Study, Task, run_study
 
-__all__ = ["demo_cohort", "predict_job", "train_job"]
+__all__ = ["demo_cohort", "train_job"]
 
 # Wide enough for lung to bone: a default must not clip away what a user looks for.
 _CT_WINDOW = (0.0, 2000.0)
+_SHAPE, _DEEP_SHAPE = (128, 128), (64, 64)  # a network pays for every pixel in every epoch
 
 
 def demo_cohort(
@@ -57,9 +55,14 @@ def train_job(
     windows: Mapping[str, tuple[float, float]] | None = None,
     channels: Mapping[str, int] | None = None,
     suv: Collection[str] = (),
+    masks: Mapping[str, str] | None = None,
+    outside: str = "blank",
+    features: Mapping[str, str] | None = None,
     models: Sequence[str] = ("ridge",),
     fusion: str = "stack",
+    interactions: bool = False,
     pool: str = "mean",
+    device: str = "auto",
     ids: bool = False,
     task: Task | None = None,
     watch: Stopwatch | None = None,
@@ -72,18 +75,37 @@ def train_job(
         raise ValueError(f"`output` must be a folder, got the file {output.name}.")
     if ids and group is None:
         raise ValueError("`--ids` writes the patient column; name it with `--group`.")
-    for option, named in (("--window", windows), ("--channel", channels), ("--suv", suv)):
+    for option, named in (
+        ("--window", windows),
+        ("--channel", channels),
+        ("--suv", suv),
+        ("--mask", masks),
+        ("--features", features),
+    ):
         unknown = sorted(set(named or ()) - set(images))
         if unknown:
             raise ValueError(
                 f"`{option}` names {', '.join(unknown)}, which is no `--image` column."
             )
     sources = _name_tables(tables, taken=images)
-    cohort = read_cohort(cohort_file, label=label, group=group, images=images, tables=sources)
+    cohort = read_cohort(
+        cohort_file, label=label, group=group, images=images, tables=sources, masks=masks
+    )
     windows, channels = windows or {}, channels or {}
+    regions, features, deep = masks or {}, features or {}, "deep" in models
     modalities: dict[str, Any] = {
         name: _image_modality(
-            cohort.images[name], windows.get(name), pool, channels.get(name), name in suv
+            cohort.images[name],
+            windows.get(name),
+            pool=pool,
+            channel=channels.get(name),
+            suv=name in suv,
+            outside=outside,
+            # A region has no place in common with others that patches could compare.
+            features=features.get(
+                name, "pixels" if deep else "statistics" if name in regions else "patches"
+            ),
+            shape=_DEEP_SHAPE if deep else _SHAPE,
         )
         for name in images
     }
@@ -95,7 +117,11 @@ def train_job(
         "windows": {name: list(window) for name, window in windows.items()},
         "channels": dict(channels),
         "suv": sorted(suv),
+        "masks": dict(masks or {}),
+        "outside": outside,
+        "features": {name: modalities[name].features for name in images},
         "fusion": fusion,
+        "interactions": interactions,
         "pool": pool,
         "group": group,
     }
@@ -105,6 +131,8 @@ def train_job(
             modalities,
             models=models,
             fusion=fusion,
+            interactions=interactions,
+            device=device,
             task=task,
             watch=watch,
             settings=settings,
@@ -115,52 +143,20 @@ def train_job(
         "group": group,
         "images": list(images),
         "tables": {n: [list(s.columns), str(s.file or ""), s.key] for n, s in sources.items()},
+        "masks": dict(masks or {}),
     }
     with _all_or_none(output) as draft:
         save_model(study.model, draft / "model.fastmm", notes=notes)
         held_out = study.held_out
-        _write_predictions(
+        write_predictions(
             draft / "predictions.csv",
-            cohort,
             study.model.classes_,
             (held_out.prediction, held_out.decision, held_out.probability),
+            cohort.groups,
             group if ids else None,
         )
         write_report(study.results, draft, pictures=study.pictures)
     return study
-
-
-def predict_job(
-    model_file: Path,
-    cohort_file: Path,
-    output: Path,
-    *,
-    ids: bool = False,
-    task: Task | None = None,
-) -> int:
-    """Apply a model file to the rows of a cohort file; return how many there were."""
-    if output.resolve() in (model_file.resolve(), cohort_file.resolve()):
-        raise ValueError(f"`output` must not be a file that is read, got {output.name}.")
-    model, notes = load_model(model_file), load_notes(model_file)
-    if not {"group", "images", "tables"} <= set(notes):
-        raise ValueError(f"{model_file.name} was not written by `fastmm train`.")
-    sources = {
-        name: TableSource(tuple(columns), Path(file) if file else None, key)
-        for name, (columns, file, key) in notes["tables"].items()
-    }
-    cohort = read_cohort(cohort_file, group=notes["group"], images=notes["images"], tables=sources)
-    task = task or (lambda name: lambda done, total: None)
-    data = {}
-    for name, modality in model.modalities.items():
-        if isinstance(modality, ImageModality):
-            loaded = modality.load(cohort.images[name], progress=task(f"read {name}"))
-            data[name] = modality.extract(loaded.images)
-        else:
-            data[name] = modality.extract(cohort.tables[name])
-    decision = model.decision_function(data)
-    columns = (model.winners(decision), decision, model.probabilities(decision))
-    _write_predictions(output, cohort, model.classes_, columns, notes["group"] if ids else None)
-    return cohort.count
 
 
 @contextmanager
@@ -207,9 +203,9 @@ def _name_tables(texts: Sequence[str], taken: Sequence[str]) -> dict[str, TableS
 def _image_modality(
     paths: Sequence[Path | None],
     window: tuple[float, float] | None,
-    pool: str,
-    channel: int | None,
+    *,
     suv: bool,
+    **options: Any,
 ) -> ImageModality:
     """Choose the intensity rule of a column by the unit of its first examination."""
     first = next((path for path in paths if path is not None), None)
@@ -220,31 +216,4 @@ def _image_modality(
         window = _CT_WINDOW
     # Whoever asks for SUV wants to compare patients, which a scale of each slice forbids.
     normalize = None if window or suv else "zscore"
-    return ImageModality(
-        window=window, normalize=normalize, pool=pool, units=units, channel=channel, suv=suv
-    )
-
-
-def _write_predictions(
-    file: Path, cohort: Cohort, classes: Any, columns: tuple[Any, Any, Any], group: str | None
-) -> None:
-    """Write row, prediction, score and probability; the patient only if asked for."""
-    prediction, decision, probability = columns
-    many = len(classes) > 2
-    header = ["row", *([group] if group else []), "prediction"]
-    header += [f"score {c}" for c in classes] if many else ["score"]
-    header += [f"probability {c}" for c in classes] if many else ["probability"]
-    with replacing(file) as draft, draft.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.writer(out)
-        writer.writerow([_cell(name) for name in header])
-        for row in range(cohort.count):
-            cells = [row, *([_cell(cohort.groups[row])] if group else [])]
-            cells += [_cell(prediction[row]), *np.atleast_1d(decision[row]).tolist()]
-            cells += probability[row].tolist() if many else [float(probability[row, 1])]
-            writer.writerow(cells)
-
-
-def _cell(value: Any) -> Any:
-    """Keep a text that a spreadsheet would run as a formula from being one."""
-    text = str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "@", "\t") or text[:1] == "-" else text
+    return ImageModality(window=window, normalize=normalize, units=units, suv=suv, **options)

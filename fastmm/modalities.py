@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastmm._check import integer, number, one_of, sizes
+from fastmm._space import enter
 from fastmm.blocks import Block, Examinations
-from fastmm.errors import CohortError
+from fastmm.errors import CohortError, GeometryError
+from fastmm.features.regional import slice_statistics
 from fastmm.features.table import Columns, TableEncoder, parse_table
 from fastmm.image.patches import extract_patches
 
@@ -33,15 +36,20 @@ class ImageModality:
         Intensity window mapped to [0, 1], in the unit of the images.
     normalize : {"zscore", "minmax", "percentile"} or None, default None
         Normalisation of each slice after the resize.
-    features : {"patches", "pixels"}, default "patches"
-        The mean and the standard deviation of each patch, or all pixels.
+    features : {"patches", "pixels", "statistics"}, default "patches"
+        The mean and the standard deviation of each patch; all pixels; or statistics of each
+        slice, of those pixels that lie in the mask where there is one: mean, standard
+        deviation, skewness, kurtosis, percentiles 10, 50 and 90, and the mask's share of
+        its box.
     patch_size : (height, width), default (16, 16)
         Patch in pixels, for "patches".
     step : int, default 8
         Distance between patches in pixels.
-    pool : {"mean", "max", "stack"}, default "mean"
+    pool : {"mean", "max", "stack", "rows"}, default "mean"
         How the slices of an examination become one row: their mean or largest feature, or
-        side by side, for which all examinations need as many slices.
+        side by side, for which all examinations need as many slices. "rows": each slice is
+        a row of its own with the label of its examination, in whose group it stays; the
+        score of an examination is the mean of theirs.
     units : str or None, default None
         Unit the images must have before the window, such as "HU"; None accepts any, as long
         as it is one.
@@ -51,6 +59,14 @@ class ImageModality:
     suv : bool, default False
         Convert PET in Bq/ml to standardised uptake values by body weight. A `normalize`
         would undo it, for it takes away the scale of each slice.
+    margin : float, default 0.1
+        Of examinations that come with a mask: share of the sides of its box that is added
+        around it. Slices without a voxel of the mask are left out, the others cropped to
+        one box for all, in the proportions of `shape`. Window and normalisation come before,
+        over the whole slice: what a region is, it is against what surrounds it.
+    outside : {"blank", "keep"}, default "blank"
+        What surrounds the mask within the box: the lowest intensity of the region, or what
+        is there.
 
     Raises
     ------
@@ -76,12 +92,16 @@ class ImageModality:
     units: str | None = None
     channel: int | None = None
     suv: bool = False
+    margin: float = 0.1
+    outside: str = "blank"
 
     def __post_init__(self) -> None:
         for name in ("shape", "patch_size"):
             object.__setattr__(self, name, sizes(getattr(self, name), name, lengths=(2,)))
-        one_of(self.features, "features", ("patches", "pixels"))
-        one_of(self.pool, "pool", ("mean", "max", "stack"))
+        one_of(self.features, "features", ("patches", "pixels", "statistics"))
+        one_of(self.pool, "pool", ("mean", "max", "stack", "rows"))
+        one_of(self.outside, "outside", ("blank", "keep"))
+        number(self.margin, "margin", minimum=0)
         integer(self.step, "step")
         if self.normalize is not None:
             one_of(self.normalize, "normalize", ("zscore", "minmax", "percentile"))
@@ -110,27 +130,41 @@ class ImageModality:
         if self.features == "patches":
             height, width = self.patch_size
             steps.append(f"mean and deviation of {height} x {width} patches, step {self.step}")
+        if self.features == "statistics":
+            steps.append("statistics of intensities")
         return ", ".join([*steps, f"slices: {self.pool}"])
 
-    def extract(self, data: Sequence[Any]) -> Block:
+    def describe_region(self) -> str:
+        """Say in words what happens to a scan with a mask, before the rest."""
+        around = "blanked" if self.outside == "blank" else "kept"
+        return f"cropped to the mask, margin {self.margin:g}, surroundings {around}"
+
+    def extract(self, data: Sequence[Any], *, device: str = "cpu") -> Block:
         """Compute the features of examinations.
 
         Parameters
         ----------
-        data : sequence of path, array of shape (slices, h, w), or None
-            One for each examination, None where it is missing. Paths are read by `load`;
-            arrays are taken as they are and must have `shape`.
+        data : sequence of path, array of shape (slices, h, w), pair of paths, or None
+            One for each examination, None where it is missing. Paths are read by `load`, a
+            pair is a scan and its mask; arrays are taken as they are and must have `shape`.
+        device : {"auto", "cpu", "cuda"}, default "cpu"
+            Where what is read becomes features.
 
         Returns
         -------
         Block
-            float32 features.
+            float32 features, on the host, where models are fitted.
         """
         items = list(data)
-        if any(isinstance(item, (str, PathLike)) for item in items):
-            items = self.load(items).images
-        rows = [None if item is None else self._row(item, i) for i, item in enumerate(items)]
-        present = np.array([row is not None for row in rows])
+        if any(isinstance(item, (str, PathLike, tuple)) for item in items):
+            items = self.load(items, device=device).images
+        found = [None if item is None else self._slices(item, i) for i, item in enumerate(items)]
+        present = np.array([each is not None for each in found])
+        if self.pool == "rows":
+            counts = np.array([0 if each is None else len(each) for each in found])
+            own = [each for each in found if each is not None]
+            return Block(np.concatenate(own or [np.zeros((0, 0), np.float32)]), present, counts)
+        rows = [None if each is None else self._pooled(each) for each in found]
         widths = {len(row) for row in rows if row is not None} or {0}
         if len(widths) > 1:
             raise ValueError(
@@ -144,16 +178,20 @@ class ImageModality:
         self,
         paths: Sequence[Any],
         *,
+        device: str = "cpu",
         progress: Callable[[int, int], object] | None = None,
     ) -> Examinations:
-        """Read examinations: window, resize and normalise each slice.
+        """Read examinations: window, crop to the mask, resize and normalise each slice.
 
         Parameters
         ----------
-        paths : sequence of path or None
-            A file or folder for each examination, None where it is missing.
+        paths : sequence of path, (path, path) or None
+            A file or folder for each examination, with that of its mask where it has one;
+            None where it is missing.
+        device : {"auto", "cpu", "cuda"}, default "cpu"
+            Where the images shall be.
         progress : callable, optional
-            Called as ``progress(done, total)``, counting slices.
+            Called as ``progress(done, total)``, counting slices, or scans with masks.
 
         Returns
         -------
@@ -163,12 +201,37 @@ class ImageModality:
         ------
         CohortError
             If the images differ in their unit, or have another than `units`.
+        GeometryError
+            If a mask and its scan do not meet.
         """
-        from fastmm.batch_rows import load_rows
-
         given = [path for path in paths if path is not None]
         if not given:
             return Examinations([None] * len(paths), self.units or "", 0)
+        masked = [isinstance(path, tuple) for path in given]
+        if any(masked) and not all(masked):
+            raise CohortError(
+                f"A modality must have a mask for each of its scans or for none; "
+                f"{masked.count(False)} of {len(given)} lack one."
+            )
+        if masked[0]:
+            images, units, n_bytes = self._load_regions(given, device, progress)
+        else:
+            images, units, n_bytes = self._load_whole(given, device, progress)
+        found = sorted(set(units))
+        if len(found) > 1 or (self.units is not None and found != [self.units]):
+            expected = "one unit" if self.units is None else repr(self.units)
+            raise CohortError(
+                f"The images of a modality must have {expected}, found {', '.join(found)}: "
+                "one window or scale would mean something else in each."
+            )
+        parts = iter(images)
+        return Examinations(
+            [None if path is None else next(parts) for path in paths], found[0], n_bytes
+        )
+
+    def _load_whole(self, given: Any, device: str, progress: Any) -> tuple[Any, Any, int]:
+        from fastmm.batch_rows import load_rows
+
         rows = load_rows(
             given,
             self.shape,
@@ -176,23 +239,33 @@ class ImageModality:
             normalize=self.normalize,
             channel=self.channel,
             suv=self.suv,
-            device="cpu",
+            device=device,
             progress=progress or False,
         )
-        found = sorted(set(rows.units))
-        if len(found) > 1 or (self.units is not None and found != [self.units]):
-            expected = "one unit" if self.units is None else repr(self.units)
-            raise CohortError(
-                f"The images of a modality must have {expected}, found {', '.join(found)}: "
-                "one window or scale would mean something else in each."
-            )
-        parts = iter(rows.split())
-        return Examinations(
-            [None if path is None else next(parts) for path in paths], found[0], rows.n_bytes
-        )
+        return rows.split(), rows.units, rows.n_bytes
 
-    def _row(self, item: Any, number: int) -> Any:
-        slices = np.asarray(item, np.float32)
+    def _load_regions(self, given: Any, device: str, progress: Any) -> tuple[Any, Any, int]:
+        from fastmm._space import space_for
+        from fastmm.regions import read_region
+
+        images, units, n_bytes = [], [], 0
+        asarray = space_for(device).asarray
+        for done, (path, mask) in enumerate(given):
+            try:
+                region = read_region(Path(path), Path(mask), self, asarray)
+            except GeometryError as error:
+                raise GeometryError(f"{path}, with the mask {mask}: {error}") from None
+            images.append(region.images)
+            units.append(region.units)
+            n_bytes += region.n_bytes
+            if progress:
+                progress(done + 1, len(given))
+        return images, units, n_bytes
+
+    def _slices(self, item: Any, number: int) -> Any:
+        """Return the features of each slice, (slices, features), on the host."""
+        space, (slices,), _ = enter(images=item)
+        slices = slices.astype(np.float32, copy=False)
         if slices.ndim == 2:
             slices = slices[None]
         if slices.ndim != 3 or slices.shape[1:] != self.shape or not len(slices):
@@ -200,14 +273,16 @@ class ImageModality:
                 f"Examination {number} must have shape (slices, {self.shape[0]}, "
                 f"{self.shape[1]}), got {slices.shape}."
             )
-        return self._pooled(self._features(slices))
+        if self.features == "statistics":
+            return slice_statistics(space.to_host(slices))
+        return space.to_host(self._features(slices, space.xp))
 
-    def _features(self, slices: Any) -> Any:
+    def _features(self, slices: Any, xp: Any) -> Any:
         if self.features == "pixels":
             return slices.reshape(len(slices), -1)
         patches = extract_patches(slices, self.patch_size, step=self.step)
         axes = (-2, -1)
-        both = np.stack([patches.mean(axis=axes), patches.std(axis=axes)], axis=1)
+        both = xp.stack([patches.mean(axis=axes), patches.std(axis=axes)], axis=1)
         return both.reshape(len(slices), -1)
 
     def _pooled(self, features: Any) -> Any:

@@ -20,7 +20,7 @@ from fastmm.errors import ModelFileError
 
 __all__ = ["load_model", "save_model"]
 
-_VERSION = 1
+_VERSION = 2
 # Where the classes live that a file may name; anything else is refused.
 _CLASSES = {
     "LinearCombination": "fastmm.solve.ridge.combination",
@@ -42,7 +42,12 @@ _CLASSES = {
     "TableModality": "fastmm.modalities",
     "FisherVectors": "fastmm.features.fisher",
     "PatchDictionary": "fastmm.features.dictionary",
+    "MultimodalRegressor": "fastmm.multimodal_regressor",
     "BlockFusion": "fastmm.block_fusion",
+    "LateFusion": "fastmm.late_fusion",
+    "DeepFusion": "fastmm.deep_fusion",
+    "Novelty": "fastmm.novelty",
+    "Conformity": "fastmm.conformity",
     "TableEncoder": "fastmm.features.table",
     "StackedFeatures": "fastmm.fuse",
 }

@@ -6,42 +6,51 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import ClassifierMixin
 
 from fastmm._check import finite, one_of
-from fastmm.block_fusion import BlockFusion
-from fastmm.blocks import Block
-from fastmm.solve.grouped import make_folds, training_means
-from fastmm.solve.kernel.lssvm_search import LSSVCCV
-from fastmm.solve.ridge.search import RidgeCV
+from fastmm.conformity import Conformity
+from fastmm.fused_solvers import CLASSIFIERS
+from fastmm.multimodal_base import Multimodal, mean_by
+from fastmm.solve.grouped import make_folds
+from fastmm.validate.bootstrap import coverage
 from fastmm.validate.calibration import calibrated, fit_calibration
+from fastmm.validate.conformal_sets import leads
 
 __all__ = ["MultimodalClassifier"]
 
-_ALPHAS = tuple(10.0**e for e in np.arange(-3, 3.25, 0.5))
-_CS = tuple(10.0**e for e in np.arange(-2, 3.5, 0.5))
 
-
-class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    r"""Fuse modalities and classify with ridge regression or an LS-SVM.
+class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
+    r"""Fuse modalities and classify with ridge regression, least squares, machines or a network.
 
     Modalities may be missing in some rows, in `fit` and in `predict`; see `BlockFusion`
-    for the rule. The regularisation is chosen by exact leave-one-group-out, and the
-    scores of that validation calibrate the probabilities.
+    for the rule. The weights of modalities, the widths of kernels and the penalty are
+    chosen on the exact loss of leaving groups out, and the scores of that validation
+    calibrate the probabilities.
 
     Parameters
     ----------
     modalities : dict of str to ImageModality or TableModality
         What each entry of the data is.
-    fusion : {"stack", "kernel"}, default "stack"
-        Features side by side, or the mean of one RBF kernel for each modality.
-    model : {"ridge", "lssvm"}, default "ridge"
-        Ridge regression on labels of -1 and 1, or the LS-SVM. On stacked features the
-        LS-SVM uses an RBF kernel. ``fusion="kernel"`` needs "lssvm".
+    fusion : {"stack", "kernel", "late"}, default "stack"
+        Features side by side; one RBF kernel for each modality, added up; or one model for
+        each modality and a linear combination, with weights not negative, of their scores
+        out of fold.
+    solver : {"ridge", "linear", "lssvm", "svm", "deep"}, default "ridge"
+        Ridge regression on labels of -1 and 1; ordinary least squares, the solution of
+        least norm where there are more features than rows; the least-squares support
+        vector machine; or that with the squared hinge loss. The machines use an RBF kernel
+        of the stacked features. ``fusion="kernel"`` needs one of them. "deep" is a
+        `DeepClassifier` with its defaults, of images where ``features="pixels"``, else of
+        features.
+    interactions : bool, default False
+        With ``fusion="kernel"``, fuse by :math:`\prod_m (1 + w_m K_m) - 1`, which holds the
+        products of kernels: patients are alike who are alike in several modalities at once.
+    weights : {"tuned", "equal"} or dict of str to float, default "tuned"
+        Weights of the modalities; "late" learns its own.
     alphas, Cs : sequence of float, optional
-        Regularisations to choose from for "ridge" and "lssvm". Default: half decades
-        from 1e-3 to 1e3 and from 1e-2 to 1e3.
+        Penalties of "ridge", or weights of the loss of "lssvm" and "svm", to choose from.
+        Default: seven values around the one that was tuned.
     class_weight : {"balanced", None}, default "balanced"
         "balanced" gives each class the same total weight, so that a score of 0 is the
         border between classes however rare one is. It also keeps left-out validation
@@ -52,16 +61,25 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     ----------
     classes_ : array
         Labels, sorted.
-    fusion_ : BlockFusion
-        The fitted fusion.
-    solver_ : RidgeCV or LSSVCCV
-        The fitted model, with its chosen ``alpha_`` or ``C_``.
+    fusion_ : BlockFusion or LateFusion
+        The fitted fusion, with ``weights_`` and ``gamma_``, or ``members_`` and
+        ``combinations_``.
+    solver_ : RidgeCV, LSSVCCV or SVC
+        The fitted solver, with its ``alpha_``, ``C_`` or ``C``; not with "late".
     cv_decision_ : array of shape (rows,) or (rows, classes)
         Decision values of each row by the model fitted without its group, at the chosen
-        regularisation, less the mean label of the rows that model saw; means and scales of
-        the features are those of all rows.
+        parameters, less the mean label of the rows that model saw (of "svm" in ten folds of
+        whole groups, of "deep" in three, and nothing taken off); means
+        and scales of the features, and with "late" the weights' other scores, are those of
+        all rows.
     calibration_ : tuple of (slope, offsets)
         How scores become probabilities; see `fastmm.validate.calibration`.
+
+    Notes
+    -----
+    Weights and widths are found by L-BFGS from the gradient of the left-out loss, about 20
+    evaluations of 2 n^3 flops each (see `fastmm.tuning`), on at most 1,500 rows. "svm" takes
+    those of the LS-SVM, and searches its C.
 
     Examples
     --------
@@ -72,61 +90,33 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     array([0, 1])
     """
 
+    solvers = CLASSIFIERS
+
     def __init__(
         self,
         modalities: Mapping[str, Any],
         *,
         fusion: str = "stack",
-        model: str = "ridge",
+        solver: str = "ridge",
+        interactions: bool = False,
+        weights: Any = "tuned",
         alphas: Sequence[float] | None = None,
         Cs: Sequence[float] | None = None,
         class_weight: str | None = "balanced",
     ) -> None:
         self.modalities = modalities
         self.fusion = fusion
-        self.model = model
+        self.solver = solver
+        self.interactions = interactions
+        self.weights = weights
         self.alphas = alphas
         self.Cs = Cs
         self.class_weight = class_weight
 
-    def extract(self, X: Mapping[str, Any]) -> dict[str, Block]:
-        """Compute the features of every modality, once for any number of fits.
-
-        Parameters
-        ----------
-        X : dict of str to raw data or Block
-            For each modality what its ``extract`` takes; a Block passes through.
-
-        Returns
-        -------
-        dict of str to Block
-            What `fit`, `predict` and the rest accept in place of `X`.
-        """
-        if not self.modalities:
-            raise ValueError("`modalities` must name at least one modality, got none.")
-        absent = [name for name in self.modalities if name not in X]
-        if absent:
-            raise ValueError(f"`X` must have the modalities {', '.join(absent)}.")
-        blocks = {
-            name: X[name] if isinstance(X[name], Block) else modality.extract(X[name])
-            for name, modality in self.modalities.items()
-        }
-        counts = {name: len(block.present) for name, block in blocks.items()}
-        if len(set(counts.values())) > 1:
-            raise ValueError(f"`X` must have one number of rows, got {counts}.")
-        return blocks
-
-    def check_options(self) -> None:
-        """Refuse parameters that cannot be, before any data is read."""
-        one_of(self.fusion, "fusion", ("stack", "kernel"))
-        one_of(self.model, "model", ("ridge", "lssvm"))
-        if self.fusion == "kernel" and self.model == "ridge":
-            raise ValueError('`fusion="kernel"` needs `model="lssvm"`, got model="ridge".')
-
     def fit(
         self, X: Mapping[str, Any], y: Any, sample_weight: Any = None, groups: Any = None
     ) -> MultimodalClassifier:
-        """Fit fusion, model and calibration.
+        """Fit fusion, solver and calibration.
 
         Parameters
         ----------
@@ -151,33 +141,18 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if len(self.classes_) < 2:
             raise ValueError(f"`y` must have at least 2 classes, got only {self.classes_}.")
         weight = self._weights(codes, sample_weight)
-        self.fusion_ = BlockFusion(self.fusion)
-        fused = self.fusion_.fit(blocks, self.modalities)
-        if self.model == "ridge":
-            self.solver_ = RidgeCV(self.alphas or _ALPHAS)
-            self.solver_.fit(fused, _signs(codes), sample_weight=weight, groups=groups)
-            held_out = self.solver_.cv_predictions_
-        else:
-            kernel = "precomputed" if self.fusion == "kernel" else "rbf"
-            self.solver_ = LSSVCCV(self.Cs or _CS, kernel=kernel)
-            self.solver_.fit(fused, codes, sample_weight=weight, groups=groups)
-            held_out = self.solver_.cv_decision_
-        # A model without any signal predicts the mean label of the rows it saw, which leans
-        # against the label left out.
-        folds, signs = make_folds(len(codes), groups), _signs(codes)
-        means = training_means(folds, signs.reshape(len(codes), -1), weight)
-        self.cv_decision_ = held_out - means.reshape(signs.shape)
+        make_folds(len(codes), groups)  # its errors are better told before the search
+        rows = self._rows(blocks, _signs(codes), codes, weight, groups)
+        self.cv_decision_ = mean_by(rows.owner, self.fit_rows(rows))
         self.calibration_ = fit_calibration(self.cv_decision_, codes)
+        badness = leads(self.cv_decision_.reshape(len(codes), -1))
+        self.conformity_ = Conformity().fit(badness[np.arange(len(codes)), codes], codes, groups)
         return self
 
     def decision_function(self, X: Mapping[str, Any]) -> Any:
         """Return the scores: (rows,), above 0 for ``classes_[1]``, or (rows, classes)."""
-        check_is_fitted(self, "solver_")
-        fused = self.fusion_.transform(self.extract(X))
-        ridge = self.model == "ridge"
-        decision = self.solver_.predict(fused) if ridge else self.solver_.decision_function(fused)
         # Labels are -1 and 1: what differs by less is rounding, and must rank as a tie.
-        return np.round(np.asarray(decision, np.float64), 9)
+        return np.round(self._score(X), 9)
 
     def predict(self, X: Mapping[str, Any]) -> Any:
         """Return the class with the largest score."""
@@ -202,25 +177,28 @@ class MultimodalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """Turn scores into calibrated probabilities, (rows, classes)."""
         return calibrated(decision, *self.calibration_)
 
+    def label_sets(self, decision: Any, confidence: float = 0.9) -> Any:
+        """Turn scores into conformal sets of labels, (rows, classes) bool.
+
+        For a new patient of each class the set holds that class with about `confidence`;
+        see `Conformity`. A set may hold all classes, or none.
+        """
+        badness = leads(np.asarray(decision).reshape(len(decision), -1))
+        return self.conformity_.pvalues(badness) > 1 - coverage(confidence) + 1e-9
+
     def contributions(self, X: Mapping[str, Any]) -> dict[str, Any]:
-        """Split the scores into what each modality adds; exact for stacked ridge.
+        """Split the scores into what each modality adds, which sums to them.
 
         Returns
         -------
         dict of str to array
-            One array of the shape of the scores for each modality, and "intercept"; they
-            sum to `decision_function`.
+            One array of the shape of the scores for each modality, and "intercept"; with
+            `interactions` also "interactions". An RBF kernel of stacked features is no sum
+            over modalities, and raises ValueError.
         """
-        check_is_fitted(self, "solver_")
-        if self.model != "ridge":
-            raise ValueError('`contributions` needs `model="ridge"`, got "lssvm".')
-        fused = self.fusion_.transform(self.extract(X))
-        coef = self.solver_.coef_
-        parts = {
-            name: fused[:, columns] @ coef[..., columns].T
-            for name, columns in self.fusion_.slices_.items()
-        }
-        return {**parts, "intercept": self.solver_.intercept_}
+        from fastmm.explanation import contributions
+
+        return contributions(self, X)
 
     def _weights(self, codes: Any, sample_weight: Any) -> Any:
         if self.class_weight is None:

@@ -57,6 +57,8 @@ def run_study(
     *,
     models: Sequence[str] = ("ridge",),
     fusion: str = "stack",
+    interactions: bool = False,
+    device: str = "auto",
     watch: Stopwatch | None = None,
     task: Task | None = None,
     **about: Any,
@@ -69,11 +71,15 @@ def run_study(
         With labels.
     modalities : dict of str to ImageModality or TableModality
         One for each entry of ``cohort.images`` and ``cohort.tables``.
-    models : sequence of {"ridge", "lssvm"}
+    models : sequence of {"ridge", "linear", "lssvm", "svm", "deep"}
         What to validate; the first, on all modalities, becomes the final model. It is
         named before any score is known, so no choice flatters its score.
-    fusion : {"stack", "kernel"}
+    fusion : {"stack", "kernel", "late"}
         How modalities are fused.
+    interactions : bool, default False
+        Whether kernels are fused as a product.
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Where images are read to and become features.
     watch : Stopwatch, optional
         Gets the time of each stage.
     task : callable, optional
@@ -91,13 +97,13 @@ def run_study(
     watch = watch or Stopwatch()
     task = task or (lambda name: lambda done, total: None)
     for kind in models:
-        _classifier(modalities, tuple(modalities), kind, fusion).check_options()
-    blocks, pictures = _extract(cohort, modalities, watch, task)
+        _classifier(modalities, tuple(modalities), kind, fusion, interactions).check_options()
+    blocks, pictures = _extract(cohort, modalities, device, watch, task)
     sets = [(name,) for name in modalities] + ([tuple(modalities)] if len(modalities) > 1 else [])
     scores, curves, notes, whole = _validate(
-        cohort, modalities, blocks, models, sets, fusion, watch, task
+        cohort, modalities, blocks, models, sets, (fusion, interactions), watch, task
     )
-    final = _classifier(modalities, tuple(modalities), models[0], fusion)
+    final = _classifier(modalities, tuple(modalities), models[0], fusion, interactions)
     with watch("fit the final model") as stage:
         final.fit(blocks, cohort.y, groups=cohort.groups)
         stage.fits += 1
@@ -127,7 +133,7 @@ def run_study(
 
 
 def _extract(
-    cohort: Cohort, modalities: Mapping[str, Any], watch: Stopwatch, task: Task
+    cohort: Cohort, modalities: Mapping[str, Any], device: str, watch: Stopwatch, task: Task
 ) -> tuple[dict[str, Block], dict[str, Any]]:
     blocks: dict[str, Block] = {}
     pictures: dict[str, Any] = {}
@@ -136,9 +142,9 @@ def _extract(
             with watch("tables"):
                 blocks[name] = modality.extract(cohort.tables[name])
             continue
-        paths = cohort.images[name]
         with watch("read, window, resize") as stage:
-            loaded = modality.load(paths, progress=task(f"read {name}"))
+            progress = task(f"read {name}")
+            loaded = modality.load(cohort.scans(name), device=device, progress=progress)
             slices = loaded.images
             stage.images += sum(len(s) for s in slices if s is not None)
             stage.size += loaded.n_bytes
@@ -155,7 +161,7 @@ def _validate(
     blocks: Mapping[str, Block],
     models: Sequence[str],
     sets: Sequence[tuple[str, ...]],
-    fusion: str,
+    how: tuple[str, bool],
     watch: Stopwatch,
     task: Task,
 ) -> tuple[list[Any], list[Any], list[str], dict[tuple[str, str], OutOfFold]]:
@@ -170,7 +176,10 @@ def _validate(
         y, groups = np.asarray(cohort.y)[rows], cohort.groups[rows]
         own = {name: blocks[name].take(rows) for name in names}
         with watch(f"validate {kind}") as stage:
-            held_out = out_of_fold(_classifier(modalities, names, kind, fusion), own, y, groups)
+            # Each fold of a network is several trainings.
+            most = 5 if kind == "deep" else 100
+            model = _classifier(modalities, names, kind, *how)
+            held_out = out_of_fold(model, own, y, groups, max_folds=most)
             stage.fits += held_out.folds
         score, curve, said = _score(y, held_out, groups)
         about = {"model": kind, "features": _label(names)}
@@ -187,16 +196,23 @@ def _label(names: Sequence[str]) -> str:
 
 
 def _shown(images: list[Any]) -> Any:
-    stack = np.stack(images).astype(np.float32)
-    low, high = np.percentile(stack, [1, 99])
-    return np.clip((stack - low) / max(high - low, 1e-12), 0, 1)
+    host = [each.get() if hasattr(each, "get") else each for each in images]
+    stack = np.stack(host).astype(np.float32)
+    low, high = np.nanpercentile(stack, [1, 99])
+    return np.nan_to_num(np.clip((stack - low) / max(high - low, 1e-12), 0, 1))  # NaN: no region
 
 
 def _classifier(
-    modalities: Mapping[str, Any], names: Sequence[str], model: str, fusion: str
+    modalities: Mapping[str, Any],
+    names: Sequence[str],
+    solver: str,
+    fusion: str,
+    interactions: bool,
 ) -> MultimodalClassifier:
     own = {name: modalities[name] for name in names}
-    return MultimodalClassifier(own, model=model, fusion=fusion)
+    if fusion == "late" and len(own) == 1:
+        fusion = "stack"  # there is nothing to combine
+    return MultimodalClassifier(own, solver=solver, fusion=fusion, interactions=interactions)
 
 
 def _score(y: Any, held_out: OutOfFold, groups: Any) -> tuple[dict[str, Any], list[Any], list[str]]:
@@ -229,10 +245,10 @@ def _scheme(held_out: OutOfFold, cohort: Cohort) -> dict[str, Any]:
     return {
         "scheme": f"leave one {what} out" if one_out else f"{held_out.folds} folds of {what}s",
         "detail": (
-            f"Nested: means and scales, categories, the regularisation (by exact closed-form "
-            f"leave-one-{what}-out) and the calibration are learned anew without the {what}s "
-            "that are predicted. A score of 0 is the border between classes of equal weight; "
-            "the probability knows how frequent they are."
+            "Nested: means and scales, categories, weights of modalities, widths of kernels and "
+            f"the penalty (by exact closed-form leave-one-{what}-out), and the calibration are "
+            f"learned anew without the {what}s that are predicted. A score of 0 is the border "
+            "between classes of equal weight; the probability knows how frequent they are."
         ),
         "bootstrap": _RESAMPLES,
         "confidence": _CONFIDENCE,
@@ -240,9 +256,12 @@ def _scheme(held_out: OutOfFold, cohort: Cohort) -> dict[str, Any]:
 
 
 def _shares(model: MultimodalClassifier, blocks: Mapping[str, Block]) -> list[dict[str, Any]]:
-    if model.model != "ridge" or len(blocks) < 2:
+    if len(blocks) < 2:
         return []
-    parts = model.contributions(blocks)
+    try:
+        parts = model.contributions(blocks)
+    except ValueError:  # one RBF kernel of all modalities together
+        return []
     spread = {name: float(np.var(parts[name], axis=0).sum()) for name in blocks}
     total = sum(spread.values()) or 1.0
     return [{"name": name, "share": value / total} for name, value in spread.items()]
@@ -260,11 +279,10 @@ def _describe(
             shown = ", ".join(columns[:6]) + (", ..." if len(columns) > 6 else "")
             row |= {"kind": "table", "features": len(columns), "detail": f"columns {shown}"}
         else:
-            row |= {
-                "kind": "image",
-                "features": int(block.values.shape[1]),
-                "detail": modalities[name].describe(),
-            }
+            detail = modalities[name].describe()
+            if name in cohort.masks:
+                detail = f"{modalities[name].describe_region()}, {detail}"
+            row |= {"kind": "image", "features": int(block.values.shape[1]), "detail": detail}
         rows.append(row)
     found, counts = np.unique(np.asarray(cohort.y), return_counts=True)
     return {

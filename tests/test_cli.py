@@ -130,7 +130,7 @@ def test_info_tells_versions_and_devices():
         (("train", "{cohort}", "--label", "nope", "--image", "ct"), "lacks the column(s) nope"),
         (
             ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--model", "forest"),
-            '`model` must be one of "ridge", "lssvm", got \'forest\'.',
+            '`solver` must be one of "ridge", "linear", "lssvm", "svm", "deep", got \'forest\'.',
         ),
         (
             ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--window", "ct=1"),
@@ -266,3 +266,95 @@ def test_real_patients_with_ct_pet_and_mr(real_data, tmp_path):
     assert details["pet"].startswith("SUV by body weight")
     assert "zscore" not in details["pet"]  # which would take the scale away again
     assert "zscore" in details["mr_t1"]
+
+
+MODELS = [("linear", "late"), ("svm", "stack"), ("lssvm", "kernel"), ("ridge", "stack")]
+
+
+@pytest.mark.parametrize(("model", "fusion"), MODELS)
+def test_train_predict_and_explain_with_every_model(model, fusion, cohort, tmp_path):
+    fastmm(
+        "train", cohort, "--label", "malignant", "--group", "patient", "--image", "ct",
+        "--table", "age,pack_years,sex", "--model", model, "--fusion", fusion,
+        "--pool", "max", "--device", "cpu", "-o", tmp_path / "m",
+    )  # fmt: skip
+    report = json.loads((tmp_path / "m" / "report.json").read_text())
+    assert {(s["model"], s["features"]) for s in report["scores"]} == {
+        (model, "ct"), (model, "table"), (model, "fused"),
+    }  # fmt: skip
+    done = fastmm(
+        "predict", tmp_path / "m" / "model.fastmm", cohort, "-o", tmp_path / "p", "--explain",
+        "--ids",
+    )  # fmt: skip
+    assert "predictions.csv" in done.stdout
+    found = rows(tmp_path / "p" / "predictions.csv")
+    assert list(found[0]) == [
+        "row", "patient", "prediction", "score", "probability", "set 90%", "present",
+        "leverage", "far",
+    ]  # fmt: skip
+    assert len(found) == 16
+    for row in found:
+        assert row["present"] == "ct|table"
+        assert row["far"] == ("yes" if float(row["leverage"]) > 1 else "no")
+        assert set(row["set 90%"].split("|")) <= {"", "0", "1"}
+    assert {r["far"] for r in found} == {"no"}  # the training patients themselves
+    names = {path.name for path in (tmp_path / "p").iterdir()}
+    linear = {"contributions.csv", "features.csv", "pictures"}
+    expected = {
+        ("ridge", "stack"): linear, ("linear", "late"): linear,
+        ("lssvm", "kernel"): {"contributions.csv", "similar.csv"}, ("svm", "stack"): set(),
+    }  # fmt: skip
+    assert names == {"predictions.csv"} | expected[model, fusion]
+    if "contributions.csv" in names:
+        parts = rows(tmp_path / "p" / "contributions.csv")
+        for row, own in zip(found, parts, strict=True):
+            total = sum(float(own[name]) for name in ("ct", "table", "intercept"))
+            assert total == pytest.approx(float(row["score"]), abs=1e-5)
+    if "pictures" in names:
+        assert len(list((tmp_path / "p" / "pictures").iterdir())) == 16
+
+
+def test_masks_by_column_and_by_path(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["id,case,ill,scan,seg"]
+    for i in range(10):
+        pixels, mask = rng.integers(0, 90, (40, 40)), np.zeros((40, 40), np.uint8)
+        mask[8:20, 9:24] = 1
+        pixels[8:20, 9:24] += 70 * (i % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{i}.png")
+        Image.fromarray(mask).save(tmp_path / f"{i}_seg.png")
+        lines.append(f"r{i},p{i},{i % 2},{i}.png,{i}_seg.png")
+    file = tmp_path / "my patients.csv"
+    file.write_text("\n".join(lines) + "\n")
+    arguments = ("train", file, "--label", "ill", "--group", "case", "--image", "scan")
+    found = []
+    for i in range(10):
+        copied = (tmp_path / f"{i}_seg.png").read_bytes()
+        (tmp_path / f"{i}.png.mask.png").write_bytes(copied)
+    for text in ("scan=seg", "scan={scan}.mask.png"):
+        fastmm(*arguments, "--mask", text, "-o", tmp_path / "out")
+        report = json.loads((tmp_path / "out" / "report.json").read_text())
+        assert report["scores"][0]["auc"] == 1
+        assert report["settings"]["features"] == {"scan": "statistics"}
+        assert "cropped to the mask" in report["cohort"]["modalities"][0]["detail"]
+        fastmm("predict", tmp_path / "out" / "model.fastmm", file, "-o", tmp_path / "p")
+        found.append(rows(tmp_path / "p" / "predictions.csv"))
+    assert found[0] == found[1]
+    wrong = {
+        "scan": "`--mask` must be IMAGE=COLUMN",
+        "scan=none": "lacks the column(s) none",
+        "scan={scan}.nii": "10 row(s)",
+        "mr=seg": "`--mask` names mr, which is no `--image` column.",
+    }
+    for text, message in wrong.items():
+        done = fastmm(*arguments, "--mask", text, "-o", tmp_path / "bad", check=False)
+        assert done.returncode == 1
+        assert message in " ".join(done.stderr.split())
+
+
+def test_explaining_into_one_file_is_refused(study, cohort, tmp_path):
+    done = fastmm(
+        "predict", study / "model.fastmm", cohort, "--explain", "-o", tmp_path / "p.csv",
+        check=False,
+    )  # fmt: skip
+    assert "`--explain` writes several files" in done.stderr

@@ -225,3 +225,76 @@ def test_real_cohorts(real_data):
     )  # fmt: skip
     assert len(cohort.tables["expression"]) == 840
     assert cohort.count == 173
+
+
+def test_masks_are_found_by_column_or_by_path(good, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}_mask").mkdir()
+    age = {"t": TableSource(("age", "ct"))}
+    cohort = read_cohort(good, images=["ct"], tables=age, masks={"ct": "{ct}_mask"})
+    assert cohort.masks["ct"][2] is None
+    assert cohort.scans("ct")[0] == (tmp_path / "a", tmp_path / "a_mask")
+    assert cohort.scans("ct")[2] is None
+    assert read_cohort(good, images=["ct"], tables=age).scans("ct")[1] == tmp_path / "b"
+
+
+def test_mistakes_of_masks_and_tables_are_listed_together(write, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    text = "p,ill,ct,seg\n1,0,a,\n2,1,b,gone\n3,0,a,b\n4,1,b,a\n"
+    write("other,g\n8,1\n9,2\n", "genes.csv")
+    with pytest.raises(CohortError) as caught:
+        read_cohort(
+            write(text), label="ill", group="p", images=["ct"], masks={"ct": "seg"},
+            tables={
+                "x": TableSource.parse("none.csv:p"), "g": TableSource.parse("genes.csv:other"),
+            },
+        )  # fmt: skip
+    message = str(caught.value)
+    for part in (
+        "each 'ct' must have a mask, 'seg'; 1 row(s) (0, counted from 0) none",
+        "column 'seg' must name files or folders",
+        "1 row(s) (1, counted from 0) not found",
+        "table 'x': there is no file none.csv",
+        "no row of genes.csv matches the cohort by its key 'other'",
+    ):
+        assert part in message
+    with pytest.raises(ValueError, match="`masks` names mr"):
+        read_cohort(write(text), images=["ct"], masks={"mr": "seg"})
+
+
+def test_a_table_is_joined_by_any_column_of_the_cohort(write):
+    file = write("patient,visit,ill\na,v1,0\na,v2,0\nb,v3,1\nc,v4,0\nd,v5,1\n")
+    write("visit,g\nv5,5\nv4,4\nv3,3\nv2,2\nv1,1\n", "genes.csv")
+    cohort = read_cohort(
+        file, label="ill", group="patient", tables={"g": TableSource.parse("genes.csv:visit")}
+    )
+    assert cohort.tables["g"] == {"g": ["1", "2", "3", "4", "5"]}
+    no_group = {"g": TableSource.parse("genes.csv:patient")}
+    with pytest.raises(CohortError, match="lacks the key column patient; it has"):
+        read_cohort(file, label="ill", tables=no_group)
+
+
+def test_parquet(tmp_path):
+    arrow = pytest.importorskip("pyarrow", reason="Parquet files need pyarrow")
+    from pyarrow import parquet
+
+    file = tmp_path / "c.parquet"
+    columns = {
+        "patient": ["007", "b", "c", "d"], "ill": [0, 1, 0, 1], "age": [50.5, None, 61.0, 70.0],
+        "smokes": [True, False, None, True],
+    }  # fmt: skip
+    parquet.write_table(arrow.table(columns), file)
+    tables = {"t": TableSource(("age", "smokes"))}
+    cohort = read_cohort(file, label="ill", group="patient", tables=tables)
+    assert cohort.groups.tolist() == ["007", "b", "c", "d"]
+    assert cohort.y.tolist() == [0, 1, 0, 1]
+    assert cohort.tables["t"] == {
+        "age": ["50.5", "", "61.0", "70.0"],
+        "smokes": ["1", "0", "", "1"],
+    }
+    file.write_bytes(b"no parquet")
+    with pytest.raises(CohortError, match=r"c\.parquet is no Parquet file"):
+        read_cohort(file)
+    with pytest.raises(FileNotFoundError):
+        read_cohort(tmp_path / "none.parquet")

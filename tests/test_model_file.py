@@ -103,16 +103,16 @@ def _forged(tmp_path, tree, arrays):
     [
         ({"format": 99, "model": None, "notes": {}}, "format version 99"),
         (
-            {"format": 1, "model": {"object": "Popen", "state": {}}, "notes": {}},
+            {"format": 2, "model": {"object": "Popen", "state": {}}, "notes": {}},
             "class 'Popen' is not allowed",
         ),
         (
-            {"format": 1, "model": {"object": "Ridge", "state": {"__class__": 1}}, "notes": {}},
+            {"format": 2, "model": {"object": "Ridge", "state": {"__class__": 1}}, "notes": {}},
             "attribute '__class__' is not allowed",
         ),
-        ({"format": 1, "model": {"array": "absent"}, "notes": {}}, "describes no model"),
+        ({"format": 2, "model": {"array": "absent"}, "notes": {}}, "describes no model"),
         ([], "describes no model"),
-        ({"format": 1, "model": 3, "notes": {}}, "describes no model"),
+        ({"format": 2, "model": 3, "notes": {}}, "describes no model"),
     ],
 )
 def test_forged_trees_are_refused(tree, match, tmp_path):
@@ -121,7 +121,7 @@ def test_forged_trees_are_refused(tree, match, tmp_path):
 
 
 def test_weights_of_nan_are_refused(tmp_path):
-    tree = {"format": 1, "model": {"array": "w"}, "notes": {}}
+    tree = {"format": 2, "model": {"array": "w"}, "notes": {}}
     with pytest.raises(ModelFileError, match="NaN or infinity in w"):
         load_model(_forged(tmp_path, tree, {"w": np.array([1.0, np.nan])}))
 

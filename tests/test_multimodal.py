@@ -16,7 +16,10 @@ from fastmm.blocks import Block
 from fastmm.validate.nested import out_of_fold
 
 MODALITIES = {"ct": ImageModality(), "mr": ImageModality(), "case": TableModality()}
-CONFIGURATIONS = [("ridge", "stack"), ("lssvm", "stack"), ("lssvm", "kernel")]
+CONFIGURATIONS = [
+    ("ridge", "stack"), ("linear", "stack"), ("lssvm", "stack"), ("lssvm", "kernel"),
+    ("svm", "stack"), ("svm", "kernel"), ("ridge", "late"), ("linear", "late"), ("svm", "late"),
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -87,7 +90,9 @@ def test_kernel_fusion_is_the_weighted_sum_and_semidefinite(cohort):
 def test_ridge_on_complete_blocks_equals_scikit_learn(cohort):
     blocks, y, _ = cohort
     two = {"mr": blocks["mr"], "case": blocks["case"]}
-    model = MultimodalClassifier({n: MODALITIES[n] for n in two}, alphas=[0.3], class_weight=None)
+    model = MultimodalClassifier(
+        {n: MODALITIES[n] for n in two}, alphas=[0.3], weights="equal", class_weight=None
+    )
     model.fit(two, y)
     case = model.fusion_.table_["case"].transform(blocks["case"].values)
     parts = [
@@ -104,7 +109,7 @@ def test_ridge_on_complete_blocks_equals_scikit_learn(cohort):
 def test_learns_and_scores_agree_with_probabilities(cohort, kind, fusion):
     blocks, y, groups = cohort
     labels = np.where(y == 1, "sick", "healthy")
-    model = MultimodalClassifier(MODALITIES, model=kind, fusion=fusion)
+    model = MultimodalClassifier(MODALITIES, solver=kind, fusion=fusion)
     model.fit(blocks, labels, groups=groups)
     decision, probability = model.decision_function(blocks), model.predict_proba(blocks)
     assert roc_auc_score(y, model.cv_decision_) > 0.75
@@ -117,7 +122,7 @@ def test_learns_and_scores_agree_with_probabilities(cohort, kind, fusion):
 @pytest.mark.parametrize(("kind", "fusion"), CONFIGURATIONS)
 def test_out_of_fold_equals_fits_by_hand_and_changes_nothing_it_was_given(cohort, kind, fusion):
     blocks, y, groups = cohort
-    model = MultimodalClassifier(MODALITIES, model=kind, fusion=fusion)
+    model = MultimodalClassifier(MODALITIES, solver=kind, fusion=fusion)
     found = out_of_fold(model, blocks, y, groups)
     assert found.folds == 20
     for group in (0, 7):
@@ -226,7 +231,7 @@ def test_three_classes(cohort, kind, fusion):
     blocks, _, groups = cohort
     y = groups % 3
     blocks = {**blocks, "mr": Block(blocks["mr"].values + 2 * y[:, None], blocks["mr"].present)}
-    model = MultimodalClassifier(MODALITIES, model=kind, fusion=fusion)
+    model = MultimodalClassifier(MODALITIES, solver=kind, fusion=fusion)
     model.fit(blocks, y, groups=groups)
     assert model.decision_function(blocks).shape == (40, 3)
     np.testing.assert_allclose(model.predict_proba(blocks).sum(axis=1), 1)
@@ -237,7 +242,7 @@ def test_three_classes(cohort, kind, fusion):
 @pytest.mark.parametrize(("kind", "fusion"), CONFIGURATIONS)
 def test_saved_model_predicts_the_same(cohort, kind, fusion, tmp_path):
     blocks, y, groups = cohort
-    model = MultimodalClassifier(MODALITIES, model=kind, fusion=fusion)
+    model = MultimodalClassifier(MODALITIES, solver=kind, fusion=fusion)
     model.fit(blocks, y, groups=groups)
     loaded = load_model(save_model(model, tmp_path / "m.fastmm"))
     np.testing.assert_array_equal(loaded.predict_proba(blocks), model.predict_proba(blocks))
@@ -260,9 +265,9 @@ def test_raw_images_and_tables_with_missing_ones():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"fusion": "late"}, '`fusion` must be one of "stack", "kernel"'),
-        ({"model": "forest"}, '`model` must be one of "ridge", "lssvm"'),
-        ({"fusion": "kernel"}, 'needs `model="lssvm"`'),
+        ({"fusion": "early"}, '`fusion` must be one of "stack", "kernel"'),
+        ({"solver": "forest"}, '`solver` must be one of "ridge", "linear", "lssvm", "svm", "deep"'),
+        ({"fusion": "kernel"}, 'needs `solver` "lssvm" or "svm"'),
     ],
 )
 def test_wrong_parameters(cohort, change, match):

@@ -14,7 +14,9 @@ Rows = dict[str, list[str]]
 
 
 def read_rows(path: Path) -> Rows:
-    """Read a CSV (or tab-separated) file as columns of text."""
+    """Read a CSV (or tab-separated), or a Parquet file, as columns of text."""
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path)
     with path.open(newline="", encoding="utf-8-sig") as file:
         try:
             lines = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
@@ -36,3 +38,32 @@ def read_rows(path: Path) -> Rows:
             f"differ, the first is row {ragged[0]}, counted from 0."
         )
     return {name: [line[i].strip() for line in lines[1:]] for i, name in enumerate(header)}
+
+
+def _parquet(path: Path) -> Rows:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise ImportError("Parquet files need pyarrow: pip install pyarrow.") from None
+    if not path.exists():
+        raise FileNotFoundError(f"No such file: {path}.")
+    try:
+        table = parquet.read_table(path)
+        found = {str(n): table.column(i).to_pylist() for i, n in enumerate(table.column_names)}
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise CohortError(f"{path.name} is no Parquet file: {type(error).__name__}.") from None
+    if len(set(table.column_names)) < len(table.column_names):
+        raise CohortError(f"{path.name} has a column more than once.")
+    if not found or not table.num_rows:
+        raise CohortError(f"{path.name} must have a column and at least one row.")
+    return {name.strip(): [_text(value) for value in values] for name, values in found.items()}
+
+
+def _text(value: object) -> str:
+    """Write a typed value as a CSV file would."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value).strip()

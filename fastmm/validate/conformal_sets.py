@@ -13,7 +13,7 @@ from fastmm.validate.bootstrap import coverage
 from fastmm.validate.conformal_units import PIECE, ROUNDING, calibration_units, patient_codes
 from fastmm.validate.left_out_models import left_out_models
 
-__all__ = ["ConformalSets", "conformal_sets"]
+__all__ = ["ConformalSets", "conformal_sets", "leads"]
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,9 @@ def conformal_sets(
     classes, codes = np.unique(labels, return_inverse=True)
     models = left_out_models(estimator, X, y, groups, cv)
     patients = patient_codes(groups, labels.size)
-    lead = _leads(models.held_out)[np.arange(labels.size), codes]
+    lead = leads(models.held_out)[np.arange(labels.size), codes]
     fold, lead, share = calibration_units(models, patients, lead, cover)
-    new = _leads(models.predict(X_new))  # (m, folds, classes)
+    new = leads(models.predict(X_new))  # (m, folds, classes)
     pvalues = np.empty((len(new), classes.size))
     step = max(1, PIECE // fold.size)
     for start in range(0, len(new), step):
@@ -133,7 +133,7 @@ def conformal_sets(
     return ConformalSets(classes, pvalues > alpha + ROUNDING, pvalues)
 
 
-def _leads(decisions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def leads(decisions: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return by how much the best other class leads each class, (..., classes)."""
     if decisions.shape[-1] == 1:
         decisions = np.concatenate([-decisions, decisions], axis=-1) / 2

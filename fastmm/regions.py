@@ -1,0 +1,129 @@
+"""Regions of interest: bring a mask to a scan's grid, and crop the scan to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastmm.errors import GeometryError
+from fastmm.image.resampling import resample
+from fastmm.image.resizing import resize
+from fastmm.read.reading import read_volume
+from fastmm.read.volume import Volume
+
+__all__ = ["Region", "crop_to_region", "mask_on", "read_region"]
+
+
+class Region(NamedTuple):
+    """The slices of a scan that its mask marks, cropped to it and brought to one shape.
+
+    Parameters
+    ----------
+    images : array of shape (slices, h, w), float32
+        Intensities, on the device.
+    units : str
+        Unit of the intensities as they were read.
+    n_bytes : int
+        Bytes of the scan's files.
+    """
+
+    images: Any
+    units: str
+    n_bytes: int
+
+
+def read_region(path: Path, mask: Path, modality: Any, asarray: Callable[[Any], Any]) -> Region:
+    """Read a scan and its mask, and crop the one to the other.
+
+    The scan is windowed and normalised as a whole, slice by slice: what a region is, it is
+    against what surrounds it. Then it is cropped, blanked and resized.
+
+    Parameters
+    ----------
+    path, mask : Path
+        File or folder of the scan, and of the mask: a volume (any voxel that is not 0
+        belongs to the region) in the same space, on any grid, or pictures of the same size.
+    modality : ImageModality
+        What is wanted. For "statistics", pixels outside the mask become NaN.
+    asarray : callable
+        Brings an array to the device.
+
+    Returns
+    -------
+    Region
+        On that device.
+
+    Raises
+    ------
+    GeometryError
+        If mask and scan do not meet, or cannot be brought together.
+    """
+    from fastmm.image.intensity import normalize, window
+
+    scan = read_volume(path, channel=modality.channel, suv=modality.suv)
+    where = mask_on(scan, read_volume(mask, nonfinite=0.0, channel=0, invert=False))
+    if not where.any():
+        raise GeometryError("The mask marks no voxel of the scan's slices.")
+    images = asarray(scan.array.astype(np.float32, copy=False))
+    if modality.window is not None:
+        images = window(images, *modality.window)
+    if modality.normalize is not None:
+        valid = None if scan.valid is None else asarray(scan.valid)
+        images = normalize(images, modality.normalize, mask=valid)
+    inside = asarray(where)
+    images, inside = crop_to_region(images, inside, where, modality.shape, modality.margin)
+    own = modality.features == "statistics" or modality.outside == "blank"
+    if own:
+        images[~inside] = images[inside].min()
+    images = resize(images, modality.shape)
+    if modality.features == "statistics":
+        inside = resize(inside.astype(np.float32), modality.shape) >= 0.5
+        inside |= ~inside.any(axis=(1, 2))[:, None, None]  # a thread that the resize lost
+        images[~inside] = np.nan
+    return Region(images, scan.units, sum(file.stat().st_size for file in scan.source))
+
+
+def mask_on(scan: Volume, mask: Volume) -> np.ndarray[Any, Any]:
+    """Return the mask on the grid of the scan, bool: nearest voxel, False beyond its ends."""
+    placed = all(
+        math.isfinite(float(np.sum(volume.affine))) and np.isfinite(volume.spacing).all()
+        for volume in (scan, mask)
+    )
+    if placed:
+        moved = resample(mask, like=scan, interpolation="nearest", fill=0.0)
+        where: np.ndarray[Any, Any] = moved.array != 0
+        return where
+    if mask.array.shape != scan.array.shape:
+        raise GeometryError(
+            f"A mask without a known place must have the shape of its scan, {scan.array.shape}, "
+            f"got {mask.array.shape}."
+        )
+    own: np.ndarray[Any, Any] = mask.array != 0
+    return own
+
+
+def crop_to_region(
+    images: Any, inside: Any, mask: Any, shape: tuple[int, int], margin: float
+) -> tuple[Any, Any]:
+    """Return copies of the slices that the mask marks, cropped to one box around all of it.
+
+    The box gets `margin`, and the proportions of `shape`, as far as the image reaches.
+    `images` and `inside` may live on a device; `mask`, the same as `inside`, on the host.
+    """
+    marked = mask.any(axis=(1, 2))
+    flat = mask.any(axis=0)
+    ends = [np.flatnonzero(flat.any(axis=1 - axis))[[0, -1]] for axis in (0, 1)]
+    sides = [(last - first + 1) * (1 + 2 * margin) for first, last in ends]
+    scale = max(side / want for side, want in zip(sides, shape, strict=True))
+    box = []
+    for (first, last), want, size in zip(ends, shape, mask.shape[1:], strict=True):
+        length = min(max(round(want * scale), last - first + 1), size)
+        start = round((first + last + 1 - length) / 2)
+        start = min(max(start, 0), size - length)
+        box.append(slice(start, start + length))
+    kept = np.flatnonzero(marked).tolist()
+    return images[kept][:, *box].copy(), inside[kept][:, *box].copy()

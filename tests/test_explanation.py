@@ -1,0 +1,194 @@
+"""Contributions sum to the score; maps to contributions; twins are found; strangers are flagged."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastmm import (
+    ImageModality,
+    MultimodalClassifier,
+    MultimodalRegressor,
+    TableModality,
+    load_model,
+    save_model,
+)
+from fastmm.blocks import Block
+from fastmm.explanation import contributions, feature_contributions, leverage, similar_cases
+from fastmm.overlays import contribution_map, draw_overlay
+
+MODALITIES = {
+    "ct": ImageModality(shape=(16, 16), patch_size=(8, 8), step=4),
+    "px": ImageModality(shape=(6, 5), features="pixels", pool="stack"),
+    "case": TableModality(),
+}
+SPLIT = [
+    ("ridge", "stack", False), ("linear", "stack", False), ("ridge", "late", False),
+    ("linear", "late", False), ("lssvm", "late", False), ("lssvm", "kernel", False),
+    ("lssvm", "kernel", True), ("svm", "kernel", False), ("svm", "kernel", True),
+]  # fmt: skip
+
+
+def cohort(classes=2):
+    rng = np.random.default_rng(7)
+    n = 48
+    y = np.arange(n) % classes
+    ct = rng.normal(size=(n, 2, 16, 16)).astype("float32")
+    ct[:, :, 4:10, 4:10] += 0.8 * y[:, None, None, None]
+    px = rng.normal(size=(n, 3, 6, 5)).astype("float32") + 0.1 * y[:, None, None, None]
+    age = [f"{v:.1f}" for v in rng.normal(60, 9, n) + 6 * y]
+    age[3] = ""
+    images = [None if i % 7 == 5 else own for i, own in enumerate(ct)]
+    data = {"ct": images, "px": list(px), "case": {"age": age, "sex": ["f", "m", "m"] * (n // 3)}}
+    return data, y
+
+
+@pytest.mark.parametrize(("solver", "fusion", "interactions"), SPLIT)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_contributions_of_modalities_sum_to_the_score(solver, fusion, interactions, classes):
+    data, y = cohort(classes)
+    model = MultimodalClassifier(
+        MODALITIES, solver=solver, fusion=fusion, interactions=interactions
+    ).fit(data, y)
+    parts = contributions(model, data)
+    assert set(parts) == {*MODALITIES, "intercept"} | ({"interactions"} if interactions else set())
+    score = model.decision_function(data)
+    np.testing.assert_allclose(sum(parts.values()) + 0 * score, score, atol=1e-5)
+    np.testing.assert_array_equal(parts["ct"][5], 0)
+    assert abs(parts["ct"]).max() > 0
+
+
+@pytest.mark.parametrize("fusion", ["stack", "late"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_contributions_of_features_sum_to_those_of_modalities(fusion, classes):
+    data, y = cohort(classes)
+    model = MultimodalClassifier(MODALITIES, fusion=fusion).fit(data, y)
+    parts, features = contributions(model, data), feature_contributions(model, data)
+    for name, own in features.items():
+        rest = parts[name] - own.sum(axis=-1)
+        if fusion == "stack":
+            np.testing.assert_allclose(rest, 0, atol=1e-6)
+        else:  # the intercept of the modality's own model, by how many modalities there are
+            assert np.ptp(rest[np.arange(48) % 7 != 5], axis=0).max() < 1e-5
+    assert features["case"].shape[-1] == len(model.extract(data)["case"].values.texts) + 2
+
+
+def test_maps_of_pixels_and_patches_keep_the_sum():
+    data, y = cohort()
+    model = MultimodalClassifier(MODALITIES).fit(data, y)
+    features = feature_contributions(model, data)
+    ct = contribution_map(MODALITIES["ct"], features["ct"][0])
+    assert ct.shape == (1, 16, 16)
+    assert ct.sum() == pytest.approx(features["ct"][0].sum(), abs=1e-9)
+    # One patch alone: its two features are the first of each half.
+    alone = np.zeros(18)
+    alone[[4, 13]] = 1.0, 2.0
+    expected = np.zeros((16, 16))
+    expected[4:12, 4:12] = 3 / 64
+    np.testing.assert_allclose(contribution_map(MODALITIES["ct"], alone)[0], expected)
+    px = contribution_map(MODALITIES["px"], features["px"][0])
+    assert px.shape == (3, 6, 5)
+    assert px.sum() == pytest.approx(features["px"][0].sum(), abs=1e-9)
+    # Of a linear model a pixel's part is what changing it changes, times its distance.
+    moved = [each.copy() for each in data["px"]]
+    moved[0][1, 2, 3] += 1.0
+    change = model.decision_function({**data, "px": moved}) - model.decision_function(data)
+    other = contribution_map(
+        MODALITIES["px"], feature_contributions(model, {**data, "px": moved})["px"][0]
+    )
+    assert other[1, 2, 3] - px[1, 2, 3] == pytest.approx(change[0], abs=1e-6)
+
+
+def test_overlay_is_red_where_it_speaks_for_the_class(tmp_path):
+    image = np.tile(np.linspace(0, 1, 8), (8, 1))
+    contribution = np.zeros((8, 8))
+    contribution[2, 2], contribution[5, 5] = 1.0, -1.0
+    draw_overlay(image, contribution, 1.0, tmp_path / "o.png", zoom=2)
+    pixels = np.asarray(Image.open(tmp_path / "o.png")).astype(int)
+    assert pixels.shape == (16, 16, 3)
+    assert pixels[4, 4, 0] > pixels[4, 4, 2] + 50
+    assert pixels[10, 10, 2] > pixels[10, 10, 0] + 50
+    assert np.ptp(pixels[14, 2]) == 0
+
+
+@pytest.mark.parametrize("fusion", ["stack", "kernel"])
+def test_the_most_similar_case_of_a_training_row_is_itself(fusion):
+    data, y = cohort()
+    model = MultimodalClassifier(MODALITIES, solver="lssvm", fusion=fusion).fit(data, y)
+    found = similar_cases(model, data, 4)
+    assert found.rows.shape == (48, 4)
+    np.testing.assert_array_equal(found.rows[:, 0], np.arange(48))
+    np.testing.assert_allclose(found.similarity[:, 0], 1, atol=1e-5)
+    assert (np.diff(found.similarity, axis=1) <= 0).all()
+
+
+CHECKED = [
+    ("ridge", "stack"), ("linear", "stack"), ("lssvm", "stack"), ("lssvm", "kernel"),
+    ("ridge", "late"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("solver", "fusion"), CHECKED)
+def test_strangers_are_flagged_and_new_patients_of_the_kind_mostly_not(solver, fusion, tmp_path):
+    rng = np.random.default_rng(9)
+    y = np.arange(120) % 2
+    values = (rng.normal(size=(120, 8)) + y[:, None]).astype("float32")
+    values[:, 5:] = values[:, :3] + 0.1 * values[:, 5:]  # some columns go together
+    modality = {"ct": ImageModality()}
+    model = MultimodalClassifier(modality, solver=solver, fusion=fusion)
+    model.fit({"ct": Block(values[:90], np.ones(90, bool))}, y[:90])
+    new = values[90:].copy()
+    ordinary = leverage(model, {"ct": Block(new, np.ones(30, bool))})
+    assert (ordinary > 1).mean() < 0.2
+    far = new + 8
+    assert (leverage(model, {"ct": Block(far, np.ones(30, bool))}) > 1).all()
+    new[:, 5] += 3  # within the range of each column, but together as never before
+    assert (leverage(model, {"ct": Block(new, np.ones(30, bool))}) > 1).mean() > 0.6
+    loaded = load_model(save_model(model, tmp_path / "m.fastmm"))
+    block = {"ct": Block(far, np.ones(30, bool))}
+    np.testing.assert_allclose(leverage(loaded, block), leverage(model, block))
+
+
+def test_leverage_of_ridge_is_that_of_its_equation():
+    rng = np.random.default_rng(11)
+    y = np.arange(40) % 2
+    values = (rng.normal(size=(40, 6)) + y[:, None]).astype("float32")
+    model = MultimodalClassifier({"ct": ImageModality()}, alphas=[0.5])
+    model.fit({"ct": Block(values, np.ones(40, bool))}, y)
+    new = {"ct": Block(rng.normal(size=(5, 6)).astype("float32") * 3, np.ones(5, bool))}
+    X = np.asarray(model.fusion_.transform({"ct": Block(values, np.ones(40, bool))}), float)
+    Z = np.asarray(model.fusion_.transform(new), float) - X.mean(axis=0)
+    X = X - X.mean(axis=0)
+    expected = 0.5 * np.einsum("ij,jk,ik->i", Z, np.linalg.inv(X.T @ X + 0.5 * np.eye(6)), Z)
+    left_out = []
+    for i in range(40):
+        rest = np.delete(X, i, axis=0)
+        inverse = np.linalg.inv(rest.T @ rest + 0.5 * np.eye(6))
+        left_out.append(0.5 * X[i] @ inverse @ X[i])
+    np.testing.assert_allclose(leverage(model, new), expected / max(left_out), rtol=1e-4)
+
+
+def test_sets_of_labels_hold_the_label_as_often_as_they_say():
+    rng = np.random.default_rng(12)
+    y = (np.arange(400) % 4 == 0).astype(int)  # one of four is ill
+    values = (rng.normal(size=(400, 3)) + 1.2 * y[:, None]).astype("float32")
+    model = MultimodalClassifier({"t": ImageModality()})
+    model.fit({"t": Block(values[:200], np.ones(200, bool))}, y[:200])
+    score = model.decision_function({"t": Block(values[200:], np.ones(200, bool))})
+    for confidence in (0.8, 0.9):
+        sets = model.label_sets(score, confidence)
+        for c in (0, 1):
+            covered = sets[y[200:] == c, c].mean()
+            assert covered == pytest.approx(confidence, abs=0.1)
+    assert model.label_sets(score, 0.9).sum() >= model.label_sets(score, 0.6).sum()
+
+
+def test_what_has_no_explanation_says_so():
+    data, y = cohort()
+    joint = MultimodalClassifier(MODALITIES, solver="lssvm").fit(data, y)
+    with pytest.raises(ValueError, match='need `fusion` "kernel" or "late"'):
+        contributions(joint, data)
+    with pytest.raises(ValueError, match='Features add up for "ridge" and "linear", got "lssvm"'):
+        feature_contributions(joint, data)
+    ridge = MultimodalRegressor(MODALITIES).fit(data, y.astype(float))
+    with pytest.raises(ValueError, match='Similar cases need `solver` "lssvm" or "svm"'):
+        similar_cases(ridge, data)
