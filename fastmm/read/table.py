@@ -45,7 +45,7 @@ def _parquet(path: Path) -> Rows:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise ImportError("Parquet files need pyarrow: pip install pyarrow.") from None
+        raise ImportError('Parquet files need pyarrow: pip install "fastmm[parquet]".') from None
     if not path.exists():
         raise FileNotFoundError(f"No such file: {path}.")
     try:
