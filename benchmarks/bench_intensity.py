@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from machine import cores
 
 import fastmm
+from fastmm.bench.machine import cores
 from fastmm.image.filters import denoise
 
 FULL, SMALL = (128, 512), (3, 40)  # slices, side

@@ -205,7 +205,7 @@ def host(array: Any) -> np.ndarray:
 
 def need(device: str) -> None:
     if device == "cuda":
-        from machine import gpu_fault
+        from fastmm.bench.machine import gpu_fault
 
         fault = gpu_fault()
         if fault is not None:

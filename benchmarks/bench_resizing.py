@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from machine import cores
 
 import fastmm
 from fastmm._interp import Rescale, canonical, resize_linear
 from fastmm._space import enter
+from fastmm.bench.machine import cores
 
 FULL, SMALL = (256, 512, 128), (4, 64, 16)  # slices, side before, side after
 SLOPE, INTERCEPT, LOW, WIDTH = 1.0, -1024.0, -1350.0, 1500.0  # CT, lung window

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from limits import copy_bandwidth
-from machine import describe, gpu_fault, last_level_cache
+
+from fastmm._space import Space
+from fastmm.bench.limits import copy_bandwidth
+from fastmm.bench.machine import describe, gpu_fault, last_level_cache
 
 try:
     import pytest_benchmark  # noqa: F401
@@ -100,7 +102,8 @@ def copy_limit() -> Callable[[str], float]:
 
     def limit(device: str) -> float:
         if device not in known:
-            known[device] = copy_bandwidth(device, 2**31 if device == "GPU" else 2**29)
+            space = Space("cuda" if device == "GPU" else "cpu")
+            known[device] = copy_bandwidth(space, 2**31 if device == "GPU" else 2**29)
         return known[device]
 
     return limit

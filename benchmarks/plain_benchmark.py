@@ -84,7 +84,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write what was measured."""
     path = session.config.getoption("benchmark_json")
     if path is not None and _RECORDS:
-        from machine import describe
+        from fastmm.bench.machine import describe
 
         found = {"machine_info": describe(), "benchmarks": _RECORDS}
         path.write_text(json.dumps(found, indent=1) + "\n")

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Test and measure fastmm on a machine with an NVIDIA GPU, in under 8 minutes.
+# Test and measure fastmm on a machine with an NVIDIA GPU, in under 10 minutes.
 #
 #   bash benchmarks/run_gpu.sh DIR [PART ...]
 #
 # Writes DIR/gpu-run.json and DIR/gpu-run.txt. Parts: environment tests sanitizer limits
-# benchmarks (default: all). A part that fails does not stop the others; the exit code is 1
-# if one did. Needs a Python with fastmm's core dependencies, cupy, numba-cuda and pytest,
+# stages benchmarks (default: all). A part that fails does not stop the others; the exit code
+# is 1 if one did. Needs a Python with fastmm's core dependencies, cupy, numba-cuda and pytest,
 # and no network; fastmm runs from this checkout.
 #
 # Variables: PYTHON, the interpreter (python3); SIZES, full or small (full); TESTS and
 # BENCHMARKS, what those parts run (tests; benchmarks/bench_*.py); SECONDS_ALLOWED, for all
-# parts together (450).
+# parts together (560).
 set -u -o pipefail
 
 if [ $# -lt 1 ]; then
@@ -20,7 +20,7 @@ fi
 mkdir -p "$1" || exit 2
 out=$(cd "$1" && pwd)
 shift
-wanted=" ${*:-environment tests sanitizer limits benchmarks} "
+wanted=" ${*:-environment tests sanitizer limits stages benchmarks} "
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 python=${PYTHON:-python3}
@@ -33,7 +33,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY="$work/hypothesis"
 log=$work/log.txt parts=$work/parts.tsv
 : >"$log"
 : >"$parts"
-deadline=$((SECONDS + ${SECONDS_ALLOWED:-450}))
+deadline=$((SECONDS + ${SECONDS_ALLOWED:-560}))
 failed=0
 
 note() { # NAME STATE EXIT_CODE SECONDS
@@ -73,7 +73,7 @@ if wants environment; then
     else
         note 'nvidia-smi' 'no GPU' - 0
     fi
-    run 'environment' 60 "$python" benchmarks/machine.py "$work/environment.json"
+    run 'environment' 60 "$python" -m fastmm.bench.machine "$work/environment.json"
 fi
 
 if wants tests; then
@@ -104,8 +104,16 @@ if wants sanitizer; then
 fi
 
 if wants limits; then
-    run 'limits' 60 "$python" benchmarks/limits.py "$work/limits.json"
+    quick=()
+    [ "$SIZES" = full ] || quick=(--quick)
+    run 'limits' 60 "$python" -m fastmm.bench.limits "$work/limits.json" "${quick[@]}"
     [ -z "$no_gpu" ] || note 'limits of the GPU' 'no GPU' - 0
+fi
+
+if wants stages; then
+    quick=()
+    [ "$SIZES" = full ] || quick=(--quick)
+    run 'stages' 150 "$python" -m fastmm bench --json "$work/stages.json" "${quick[@]}"
 fi
 
 if wants benchmarks; then

@@ -141,6 +141,7 @@ def combine(parts: Path, json_file: Path, text_file: Path) -> None:
         "parts": states,
         "tests": _junit(parts / "tests.xml"),
         "limits": _json(parts / "limits.json"),
+        "stages": _json(parts / "stages.json"),
         "ratios": ratios(records),
         "benchmarks": records,
     }

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fastmm._space import Space, cuda_available
-from fastmm.bench import limits, running, timing
+from fastmm.bench import devices, limits, running, timing
 from fastmm.bench.cases import SIZES, Stage
 from fastmm.bench.comparing import compare, read_results
 from fastmm.bench.image_cases import interpolated, windowed
@@ -64,7 +64,7 @@ def test_every_stage_is_right(found):
 def test_every_stage_is_right_on_a_gpu(tiny):
     if not cuda_available():
         pytest.skip("no usable GPU")
-    found = running.run_stages(running.find_spaces("cuda"), quick=True)
+    found = running.run_stages(devices.find_spaces("cuda"), quick=True)
     assert [row["stage"] for row in found["results"] if not row["right"]] == []
 
 
@@ -115,7 +115,7 @@ def test_the_files_of_the_load_are_removed(tiny, monkeypatch, tmp_path):
 
 
 def test_what_does_not_fit_is_left_out_and_told(tiny, monkeypatch):
-    monkeypatch.setattr(running, "memory", lambda: 1000)
+    monkeypatch.setattr(devices, "memory", lambda: 1000)
     found = running.run_stages([CPU], quick=True, only=["resize"])
     assert not found["results"]
     assert "needs about" in found["skipped"][0]["why"]

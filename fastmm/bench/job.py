@@ -12,7 +12,8 @@ from rich.console import Console
 
 from fastmm._files import replacing
 from fastmm.bench.comparing import compare, read_results
-from fastmm.bench.running import find_spaces, run_stages
+from fastmm.bench.devices import find_spaces
+from fastmm.bench.running import run_stages
 from fastmm.bench.tables import show_comparison, show_results
 from fastmm.errors import FastmmError
 

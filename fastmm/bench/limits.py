@@ -1,21 +1,26 @@
 """What the hardware gives at best: copies, matrix products, and the cost of a launch.
 
 Operators are judged against these figures, measured in the same run, and not against a
-datasheet.
+datasheet. ``python -m fastmm.bench.limits [FILE]`` prints them for every device, and writes them
+to FILE as JSON.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastmm._space import Space
-from fastmm.bench.machine import cores
+from fastmm.bench.devices import current, find_spaces, name_of
+from fastmm.bench.machine import cores, gpu_fault
 from fastmm.bench.timing import time_call, waiter
 
 __all__ = ["Limits", "copy_bandwidth", "gemm_rate", "measure_limits"]
@@ -134,3 +139,23 @@ def _tf32(cupy: Any) -> Any:
 
 def _median(space: Space, call: Callable[[], Any]) -> float:
     return time_call(call, [()], waiter(space), _SECONDS).median
+
+
+def main() -> int:
+    """Print the limits of every device, and write them to the file that is named."""
+    found = {}
+    for space in find_spaces("auto"):
+        with current(space):
+            found[name_of(space)] = asdict(measure_limits(space, quick="--quick" in sys.argv))
+    text = json.dumps(found, indent=1)
+    for name in sys.argv[1:]:
+        if name != "--quick":
+            Path(name).write_text(text + "\n")
+    print(text)
+    if fault := gpu_fault():
+        print(f"no GPU: {fault}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,19 +5,18 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastmm._space import Space, cuda_available, telling_of_memory
+from fastmm._space import Space, telling_of_memory
 from fastmm.bench.cases import SIZES, Case, Stage
+from fastmm.bench.devices import current, memory_of, model_of, name_of
 from fastmm.bench.image_cases import IMAGE_STAGES
 from fastmm.bench.limits import Limits, measure_limits
-from fastmm.bench.machine import describe, memory
+from fastmm.bench.machine import describe
 from fastmm.bench.timing import peak_memory, rotation, time_call, waiter
-from fastmm.environment import gpus, processor
 
-__all__ = ["FORMAT", "find_spaces", "run_stages", "stages"]
+__all__ = ["FORMAT", "run_stages", "stages"]
 
 FORMAT = 1
 _SECONDS = {False: 1.0, True: 0.25}  # for each stage and size; by `quick`
@@ -30,18 +29,6 @@ def stages() -> tuple[Stage, ...]:
     from fastmm.bench.patch_cases import PATCH_STAGES
 
     return IMAGE_STAGES + PATCH_STAGES + MODEL_STAGES
-
-
-def find_spaces(device: str) -> list[Space]:
-    """Return the devices to measure: the CPU ("cpu"), each GPU ("cuda"), or all ("auto")."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f'`device` must be one of "auto", "cpu", "cuda", got {device!r}.')
-    if device == "cuda" and not cuda_available():
-        from fastmm._space import space_for
-
-        space_for("cuda")  # says what is wrong
-    cards = [Space("cuda", i) for i in range(len(gpus()))] if device != "cpu" else []
-    return ([] if device == "cuda" else [Space("cpu")]) + cards
 
 
 def run_stages(
@@ -70,22 +57,25 @@ def run_stages(
     total = len(spaces) * (1 + len(chosen) * len(sizes))
     done = 0
     for space in spaces:
-        with _current(space):
-            progress(f"limits of {_name(space)}", done, total)
+        with current(space):
+            progress(f"limits of {name_of(space)}", done, total)
             limits = measure_limits(space, quick=quick)
             found["devices"].append(
                 {
-                    "device": _name(space),
-                    "name": _model(space),
+                    "device": name_of(space),
+                    "name": model_of(space),
                     "limits": dataclasses.asdict(limits),
                 }
             )
             done += 1
             for stage in chosen:
                 for size in sizes:
-                    progress(f"{stage.name}, {size}, {_name(space)}", done, total)
-                    where = {"stage": stage.name, "size": size, "device": _name(space)}
-                    needed, there = stage.memory(*stage.sizes[size]), _MOST_MEMORY * _memory(space)
+                    progress(f"{stage.name}, {size}, {name_of(space)}", done, total)
+                    where = {"stage": stage.name, "size": size, "device": name_of(space)}
+                    needed, there = (
+                        stage.memory(*stage.sizes[size]),
+                        _MOST_MEMORY * memory_of(space),
+                    )
                     if needed > there:
                         found["skipped"].append(where | {"why": _too_large(needed, there)})
                     else:
@@ -151,26 +141,3 @@ def _chosen(only: Sequence[str]) -> list[Stage]:
     if unknown := [name for name in only if name not in there]:
         raise ValueError(f"`--stage` must be one of {', '.join(there)}; got {unknown[0]!r}.")
     return [there[name] for name in dict.fromkeys(only)] if only else list(there.values())
-
-
-@contextmanager
-def _current(space: Space) -> Iterator[None]:
-    if space.kind != "cuda":
-        yield
-        return
-    with space.xp.cuda.Device(space.device):
-        yield
-
-
-def _name(space: Space) -> str:
-    return "cpu" if space.kind == "cpu" else f"cuda:{space.device}"
-
-
-def _model(space: Space) -> str:
-    return processor() if space.kind == "cpu" else gpus()[space.device]
-
-
-def _memory(space: Space) -> int:
-    if space.kind == "cuda":
-        return int(space.xp.cuda.runtime.memGetInfo()[1])
-    return memory()
