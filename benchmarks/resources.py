@@ -18,7 +18,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 __all__ = ["Resources", "assemble", "occupancy", "resources"]
 
-BEGIN, END = "<!-- resources: begin -->", "<!-- resources: end -->"
 CAPABILITIES = [(8, 0), (9, 0)]
 _REGISTERS, _WARPS, _WARP = 65536, 64, 32  # of a multiprocessor, and the threads of a warp
 
@@ -112,16 +111,13 @@ def main() -> int:
     parser.add_argument("--readme", type=Path)
     args = parser.parse_args()
     from fastmm.kernels._jit import _THREADS_PER_BLOCK
+    from summary import put_into_readme
 
     found = resources()
     text = table(found, _THREADS_PER_BLOCK)
     print(text)
     if args.readme:
-        before, begin, rest = args.readme.read_text().partition(BEGIN)
-        _, end, after = rest.partition(END)
-        if not begin or not end:
-            raise SystemExit(f"{args.readme} lacks the markers {BEGIN} and {END}.")
-        args.readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        put_into_readme(text, args.readme, "resources")
     return int(any(need.spills for need in found))
 
 

@@ -33,7 +33,7 @@ class Case:
     check: Callable[[Any], float]
     tolerance: float
     items: int | None = None
-    unit: str = "images/s"
+    unit: str = "img/s"
     close: Callable[[], None] | None = None
 
 

@@ -37,6 +37,7 @@ def plot_roofline(found: dict[str, Any], path: Path) -> None:
 
 
 def _draw(axes: Any, device: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    axes.set(xscale="log", yscale="log")
     limits = device["limits"]
     intensity = [row["flops"] / row["bytes"] for row in rows] or [1.0]
     ridge = limits["float32"] / limits["copy"]
@@ -44,15 +45,11 @@ def _draw(axes: Any, device: dict[str, Any], rows: list[dict[str, Any]]) -> None
     for name, dash in (("float32", "-"), ("float64", "--")):
         roof = np.minimum(x * limits["copy"], limits[name])
         axes.plot(x, roof / 1e9, dash, color="#555555", linewidth=1.4)
-        # The two roofs may lie close together: one name above its line, one below.
-        above = limits[name] == max(limits["float32"], limits["float64"])
-        axes.annotate(
+        axes.annotate(  # where the roof is flat and few points are
             f"matrix product, {name}",
-            (x[-1], limits[name] / 1e9),
-            xytext=(0, 4 if above else -5),
+            (limits[name] / limits["copy"], limits[name] / 1e9),
+            xytext=(12, 3),
             textcoords="offset points",
-            ha="right",
-            va="bottom" if above else "top",
             fontsize=8,
             color="#555555",
         )
@@ -74,22 +71,34 @@ def _draw(axes: Any, device: dict[str, Any], rows: list[dict[str, Any]]) -> None
             color=_COLORS[row["dtype"]],
             markersize=6,
         )
-    for last in {row["stage"]: row for row in rows}.values():  # named at its largest size
-        axes.annotate(
-            last["stage"],
-            (last["flops"] / last["bytes"], last["flops"] / last["seconds"]["median"] / 1e9),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+    _name_stages(axes, {row["stage"]: row for row in rows})
     sizes = [size for size in _MARKERS if any(row["size"] == size for row in rows)]
     handles = [
         axes.plot([], [], _MARKERS[size], color="#555555", label=size)[0] for size in sizes
     ] + [axes.plot([], [], "o", color=color, label=name)[0] for name, color in _COLORS.items()]
     axes.legend(handles=handles, loc="lower right", fontsize=8, frameon=False)
-    axes.set(xscale="log", yscale="log", xlabel="Least arithmetic intensity (flops per byte)")
+    axes.set(xlabel="Least arithmetic intensity (flops per byte)")
     axes.set_ylabel("Rate of the least flops (GFLOP/s)")
     axes.set_title(f"{device['device']}: {device['name']}", loc="left", fontsize=10)
     axes.grid(visible=True, which="major", color="#e5e5e5", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def _name_stages(axes: Any, largest: dict[str, dict[str, Any]]) -> None:
+    """Write the name of each stage beside its largest size, below those that are in the way."""
+    low, high = np.log10(axes.get_ylim())
+    line = (high - low) / 26
+    taken: list[tuple[float, float]] = []
+    points = [
+        (name, row["flops"] / row["bytes"], row["flops"] / row["seconds"]["median"] / 1e9)
+        for name, row in largest.items()
+    ]
+    for name, x, rate in sorted(points, key=lambda point: -point[2]):
+        y = np.log10(rate)
+        for other_x, other_y in taken:
+            if abs(np.log10(x / other_x)) < 0.8 and other_y - y < line:
+                y = other_y - line
+        taken.append((x, y))
+        axes.annotate(
+            name, (x, 10**y), xytext=(8, 0), textcoords="offset points", va="center", fontsize=9
+        )

@@ -21,9 +21,9 @@ def show_results(found: dict[str, Any], console: Console) -> None:
         console.print(Text(_limits(limits)))
         table = Table(box=None, pad_edge=False)
         for column in ("stage", "size"):
-            table.add_column(column)
-        for column in ("time", "spread", "rate", "of limit", "peak memory", "error"):
-            table.add_column(column, justify="right")
+            table.add_column(column, no_wrap=True)
+        for column in ("time", "spread", "rate", "of limit", "memory", "error"):
+            table.add_column(column, justify="right", no_wrap=True)
         for row in found["results"]:
             if row["device"] == device["device"]:
                 table.add_row(*_cells(row))
@@ -47,6 +47,7 @@ def show_results(found: dict[str, Any], console: Console) -> None:
         Text(
             "time: median of several rounds; spread: half the distance of the quartiles; of limit: "
             "the time that the bytes or the flops take at the measured rates, over the time; "
+            "memory: allocated at most; "
             "error: greatest difference to a float64 oracle, relative."
         )
     )
@@ -112,6 +113,6 @@ def _cells(row: dict[str, Any]) -> tuple[Any, ...]:
         f"±{row['spread']:.0%}",
         f"{rate:{',.3g' if rate < 1000 else ',.0f'}} {row['unit']}",
         f"{row['share_of_limit']:.0%}",
-        f"{peak / 2**30:.2f} GiB" if peak >= 2**30 else f"{peak / 2**20:.1f} MiB",
+        f"{peak / 2**30:.3g} GiB" if peak >= 2**30 else f"{peak / 2**20:.3g} MiB",
         error if row["right"] else Text(f"{error} WRONG", style="bold red"),
     )
