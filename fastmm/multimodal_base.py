@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from fastmm._check import number, one_of
+from fastmm._space import Space
 from fastmm.block_fusion import BlockFusion
 from fastmm.blocks import Block, spread_slices
 from fastmm.deep_fusion import DeepFusion
@@ -17,6 +19,7 @@ from fastmm.fused_solvers import centred, form_of, solve
 from fastmm.late_fusion import LateFusion
 from fastmm.novelty import Novelty
 from fastmm.solve.grouped import Folds, make_folds
+from fastmm.solve.threads import one_thread, scipy_threads_only
 from fastmm.tuning import tune
 
 __all__ = ["Multimodal"]
@@ -24,6 +27,7 @@ __all__ = ["Multimodal"]
 _ALPHAS = (1e-3, 1e3)
 _NEARBY = tuple(10.0**e for e in (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75))
 _NEARBY_SVM = (0.2, 1.0, 5.0)  # each is a solve for every group
+_FEW = 400  # rows, whose many small products are slower on several threads than on one
 _MOST = 1500  # rows: the search costs n^3 for each of its steps
 
 
@@ -134,7 +138,11 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
         A model without any signal predicts the mean label of the rows it saw, which leans
         against the label left out; it is taken off.
         """
-        held_out = self._fit_fused(rows)
+        with ExitStack() as limits:
+            if len(rows.targets) <= _FEW:
+                limits.enter_context(scipy_threads_only(Space("cpu")))
+                limits.enter_context(one_thread(Space("cpu")))
+            held_out = self._fit_fused(rows)
         if rows.codes is None or (self.solver in ("svm", "deep") and self.fusion != "late"):
             return held_out
         return centred(held_out, rows.targets, make_folds(len(held_out), rows.groups), rows.weight)
