@@ -38,9 +38,7 @@ class Factor:
         return row[1 : 1 + self.d], row[1 + self.d :]
 
 
-def factor_of(
-    X: Any, y: Any, weight: Any, origin: Any, y_origin: Any, intercept: bool, *_: Any
-) -> Factor:
+def factor_of(X: Any, y: Any, weight: Any, origin: Any, y_origin: Any, intercept: bool) -> Factor:
     """Return the factor of a chunk."""
     space, (X, y, weight), _ = enter(X=X, y=y, weight=weight)
     xp = space.xp

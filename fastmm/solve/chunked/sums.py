@@ -13,7 +13,7 @@ from fastmm.solve.ridge.sufficient import SufficientStatistics
 __all__ = ["add", "by_fold", "fold_sums", "join_folds", "others", "refuse_values", "sums_of"]
 
 
-def sums_of(X: Any, y: Any, weight: Any, numbers: Any, *_: Any) -> SufficientStatistics:
+def sums_of(X: Any, y: Any, weight: Any, numbers: Any) -> SufficientStatistics:
     """Return the sums over a chunk; `numbers` are those of its rows."""
     try:
         return SufficientStatistics().add(X, y, weight)
@@ -23,7 +23,7 @@ def sums_of(X: Any, y: Any, weight: Any, numbers: Any, *_: Any) -> SufficientSta
 
 
 def fold_sums(
-    X: Any, y: Any, weight: Any, codes: Any, chosen: Any, *_: Any
+    X: Any, y: Any, weight: Any, codes: Any, chosen: Any
 ) -> dict[int, SufficientStatistics]:
     """Return the sums over each chosen fold in a chunk, and over all others as -1."""
     return by_fold(_statistics, X, y, weight, codes, chosen)
