@@ -44,7 +44,7 @@ def tiled(function: F) -> F:
 
         given = signature(function).bind(X, Y, **options)
         given.apply_defaults()  # a width that depends on all rows must not be each tile's own
-        return tiled_gram(entry, *given.args, given.kwargs)
+        return tiled_gram(entry, X, Y, given.kwargs)
 
     return entry  # type: ignore[return-value]
 

@@ -80,7 +80,7 @@ def _rows(array: Any, like: Any) -> Any:
         raise ValueError(f"`X` and `Y` must have shape (rows, features), got {tuple(array.shape)}.")
     if any(size != size for size in array.chunks[0]):  # NaN: not known
         array = array.compute_chunk_sizes()
-    return array.rechunk({axis: -1 for axis in range(1, array.ndim)})
+    return array.rechunk(dict.fromkeys(range(1, array.ndim), -1))
 
 
 def _meta(function: Callable[..., Any], X: Any, Y: Any, options: dict[str, Any]) -> Any:

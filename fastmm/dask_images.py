@@ -72,7 +72,7 @@ def map_images(
         return single[0] if images.ndim == spatial else _refused(function, images, named)
     batch = images.ndim - spatial
     together = named.get("per") == "batch"
-    images = images.rechunk({axis: -1 for axis in range(0 if together else batch, images.ndim)})
+    images = images.rechunk(dict.fromkeys(range(0 if together else batch, images.ndim), -1))
     named, mask = dict(named), named.get("mask")
     cut = [] if mask is None or getattr(mask, "ndim", 0) != images.ndim else [_like(mask, images)]
     meta = _meta(function, images, batch, named)
