@@ -21,7 +21,7 @@ __all__ = ["preprocess"]
 _CPU_BYTES, _GPU_BYTES = 1 << 20, 1 << 24
 
 
-@streamed("shape", Cost(size=4 << 20))
+@streamed("shape", Cost(size=4 << 20, device_size=64 << 20))
 def preprocess(
     images: Any,
     shape: Sequence[int],

@@ -19,8 +19,8 @@ class Cost:
         Copies of the chunk's result.
     images : float
         Copies of a single image, as above, however many images a chunk has.
-    size : int
-        Bytes that depend on nothing.
+    size, device_size : int
+        Bytes that depend on nothing, on the host and on a GPU.
 
     Examples
     --------
@@ -32,3 +32,4 @@ class Cost:
     outputs: float = 0.0
     images: float = 1.0
     size: int = 0
+    device_size: int = 0

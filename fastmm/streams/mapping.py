@@ -149,7 +149,8 @@ def _needs(
     floats = pixels * dtype_of_result(source.dtype).itemsize
     after = math.prod(result[0][batch:]) * result[1].itemsize
     made = math.prod(result[0]) * result[1].itemsize if sink.own else 0
-    fixed = made + int(cost.images * floats) + cost.size + source.extra + sink.extra
+    size = cost.device_size if source.space.kind == "cuda" else cost.size
+    fixed = made + int(cost.images * floats) + size + source.extra + sink.extra
     each = source.copies * before + cost.inputs * floats + (1 + cost.outputs + sink.copies) * after
     if mask is not None:
         fixed, each = fixed + mask.extra, each + pixels * (1 + mask.itemsize)
