@@ -44,7 +44,7 @@ def load_images(
 
     Parameters
     ----------
-    paths : str, PathLike or iterable of these
+    paths : str, PathLike or iterable of these; or dask series, bag or data frame
         DICOM, NIfTI, PNG, JPEG and TIFF files, told apart by their content, and folders
         that hold one DICOM series each, or one NIfTI file, or pictures. A file gives one
         row per frame, slice or page, in the order of their places; a folder one row per
@@ -85,7 +85,8 @@ def load_images(
     Returns
     -------
     array of shape (N, height, width), float32
-        NumPy on the CPU, CuPy on the GPU.
+        NumPy on the CPU, CuPy on the GPU; a dask array, not computed, for a dask collection
+        of paths, whose N is not known before ``compute_chunk_sizes()``.
 
     Raises
     ------
@@ -116,6 +117,15 @@ def load_images(
     >>> load_images([path, path], (32, 32), window=(40, 400), device="cpu").shape
     (2, 32, 32)
     """
+    if type(paths).__module__.startswith("dask."):
+        from fastmm.dask_files import map_paths
+
+        return map_paths(load_images, paths, shape, {
+            "window": window, "interpolation": interpolation, "antialias": antialias,
+            "normalize": normalize, "channel": channel, "nonfinite": nonfinite, "suv": suv,
+            "invert": invert, "device": device, "on_error": on_error, "report": report,
+            "progress": progress,
+        })  # fmt: skip
     options = check_options(
         shape,
         window=window,

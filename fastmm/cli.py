@@ -30,6 +30,7 @@ from fastmm.cli_choices import (
     Output,
     Outside,
     Pool,
+    Scheduler,
     Suv,
     Tables,
     Windows,
@@ -148,6 +149,7 @@ def train(
     suv: Suv = None,
     pool: Pool = "mean",
     device: Device = "auto",
+    scheduler: Scheduler = None,
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
 ) -> None:
@@ -174,6 +176,7 @@ def train(
             interactions=interactions,
             pool=pool,
             device=device,
+            scheduler=scheduler,
             ids=ids,
             task=task,
             title=cohort.stem if cohort.stem != "cohort" else cohort.resolve().parent.name,

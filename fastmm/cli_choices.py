@@ -23,6 +23,7 @@ __all__ = [
     "Output",
     "Outside",
     "Pool",
+    "Scheduler",
     "Suv",
     "Tables",
     "Windows",
@@ -89,6 +90,14 @@ Channels = Annotated[
     typer.Option(
         metavar="COLUMN=N",
         help="Channel of an image column in colour: 0 red, 1 green, 2 blue.",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Read images and compute features on the workers of this dask scheduler, such as "
+        "tcp://host:8786. They must see the files under the same paths (shared storage).",
     ),
 ]
 Suv = Annotated[
