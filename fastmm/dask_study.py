@@ -149,7 +149,7 @@ def _run(
         for batch, count in zip(batches, wanted, strict=True)
     ]
     done = 0
-    for future in as_completed(futures):
+    for future in as_completed(futures, loop=client.loop):
         try:
             future.result()
         except FileNotFoundError as error:
