@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -82,7 +83,8 @@ def map_in_chunks(
     mask = Mask(named["mask"], shape) if named.get("mask") is not None else None
     sink = open_sink(out, shape_out, dtype_out, source)
     needs = _needs(source, sink, len(batch), (shape_out, dtype_out), cost, mask)
-    cap = _CAP[source.space.kind]
+    # What comes without a copy, and goes nowhere, is best done at once where it fits.
+    cap = sys.maxsize if source.is_view and sink.own else _CAP[source.space.kind]
     chunks = plan_chunks(batch, needs, limit, cap, (source.grain, sink.grain))
     if len(chunks) == 1 and sink.own:
         part = source.read(()), mask and mask.read(())

@@ -54,12 +54,12 @@ def is_source(images: Any) -> bool:
 class Source:
     """Images that are read by regions, in the order that they are asked for.
 
-    `in_memory` parts cost nothing to have; `copies` counts buffers that a part needs while
+    `in_memory` parts cost nothing to have, `is_view` says that none are copied; `copies` counts buffers that a part needs while
     it is read, `extra` the bytes of a store's own chunk, and `grain` how many entries of
     each axis a store keeps together.
     """
 
-    in_memory = True
+    in_memory = is_view = True
     copies = 0.0
     extra = 0
     grain: tuple[int, ...] = ()
@@ -126,7 +126,7 @@ class MappedSource(Source):
 class StoredSource(Source):
     """An array behind slices: zarr, h5py and others; parts are read into memory."""
 
-    in_memory, copies = False, 2.0
+    in_memory, is_view, copies = False, False, 2.0
 
     def __init__(self, images: Any) -> None:
         super().__init__(images, Space("cpu"), lambda array: array)
