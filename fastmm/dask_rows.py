@@ -133,7 +133,7 @@ class DaskRows(Rows):
         return [_one_block(self.array[part]) for part in parts]
 
 
-def map_rows(function: Callable[[Any], Any], X: Any, features: int) -> Any:
+def map_rows(function: Callable[[Any], Any], X: Any) -> Any:
     """Apply a function of rows (n, d) to each chunk, lazily.
 
     What it makes of one row of zeros says of which dtype and shape its results are.

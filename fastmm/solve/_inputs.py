@@ -12,7 +12,16 @@ from fastmm._space import Space, enter
 from fastmm.solve.chunked.base import Rows
 from fastmm.solve.chunked.rows import gathered, in_memory, rows_of
 
-__all__ = ["Training", "grid", "host", "rank_warning", "take_new", "take_training"]
+__all__ = [
+    "Training",
+    "grid",
+    "host",
+    "rank_warning",
+    "take_new",
+    "take_rows",
+    "take_training",
+    "take_weight",
+]
 
 
 class Training(NamedTuple):
@@ -71,7 +80,7 @@ def take_training(
 
 def _take_chunks(estimator: Any, rows: Rows, y: Any, sample_weight: Any, labels: bool) -> Training:
     """Check all but the values of X, which the first pass over its rows looks at."""
-    space, (n, d) = rows.space, rows.shape
+    space, n = rows.space, rows.shape[0]
     y, weight = in_memory(y), in_memory(sample_weight)
     y = _host_labels(y) if labels else _as_array(y, "y")
     weight = _as_array(weight, "sample_weight")
@@ -81,12 +90,16 @@ def _take_chunks(estimator: Any, rows: Rows, y: Any, sample_weight: Any, labels:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: {[n, y.shape[0]]}"
         )
-    estimator.n_features_in_ = d
+    _note_columns(estimator, rows)
+    return Training(space, rows, y, _check_weight(given[2], n, space.xp))
+
+
+def _note_columns(estimator: Any, rows: Rows) -> None:
+    estimator.n_features_in_ = rows.shape[1]
     if rows.names is not None:
         estimator.feature_names_in_ = np.asarray(rows.names, object)
     elif hasattr(estimator, "feature_names_in_"):
         del estimator.feature_names_in_
-    return Training(space, rows, y, _check_weight(given[2], n, space.xp))
 
 
 def take_new(estimator: Any, X: Any, **fitted: Any) -> tuple[Space, Any, Any]:
@@ -96,6 +109,22 @@ def take_new(estimator: Any, X: Any, **fitted: Any) -> tuple[Space, Any, Any]:
     check_is_fitted(estimator)
     space, given, leave = enter(X=X if _speaks(X) else np.empty(0), **fitted)
     return space, _check_rows(estimator, X, given[0], space, reset=False), leave
+
+
+def take_rows(estimator: Any, X: Any) -> tuple[Space, Any]:
+    """Check what came to the ``fit`` of a transformer; rows in chunks come as `Rows`."""
+    if (rows := rows_of(X, getattr(estimator, "memory_limit", None))) is not None:
+        _note_columns(estimator, rows)
+        return rows.space, rows
+    space, (native,), _ = enter(X=X if _speaks(X) else np.empty(0))
+    return space, _check_rows(estimator, X, native, space, reset=True)
+
+
+def take_weight(weight: Any, n: int, space: Space) -> Any:
+    """Check the weights of `n` rows that live in `space`."""
+    weight = _as_array(in_memory(weight), "sample_weight")
+    _, (_, weight), _ = enter(X=space.xp.empty(0), sample_weight=weight)
+    return _check_weight(weight, n, space.xp)
 
 
 def host(array: Any, name: str) -> np.ndarray[Any, Any]:

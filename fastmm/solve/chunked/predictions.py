@@ -29,7 +29,7 @@ def over_chunks(method: F) -> F:
             from fastmm.dask_rows import map_rows
 
             check_is_fitted(self)
-            return map_rows(method.__get__(self), X, self.n_features_in_)
+            return map_rows(method.__get__(self), X)
         rows = rows_of(X, getattr(self, "memory_limit", None))
         return method(self, X) if rows is None else _one_by_one(method.__get__(self), rows)
 
