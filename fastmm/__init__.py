@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from fastmm.pairwise import polynomial_kernel as polynomial_kernel
     from fastmm.pairwise import rbf_kernel as rbf_kernel
     from fastmm.patch_kernels import patch_kernel as patch_kernel
+    from fastmm.planner import plan as plan
     from fastmm.read.reading import read_volume as read_volume
     from fastmm.read.scanning import scan as scan
     from fastmm.read.series_info import SeriesInfo as SeriesInfo
@@ -101,6 +102,7 @@ _HOMES = {
     "polynomial_kernel": "pairwise",
     "rbf_kernel": "pairwise",
     "patch_kernel": "patch_kernels",
+    "plan": "planner",
     "read_volume": "read.reading",
     "scan": "read.scanning",
     "SeriesInfo": "read.series_info",

@@ -1,4 +1,4 @@
-"""The command ``fastmm``: demo, train, predict, scan, bench and info."""
+"""The command ``fastmm``: demo, plan, train, predict, scan, bench and info."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from fastmm.cli_choices import (
     Windows,
 )
 from fastmm.cli_options import read_channels, read_pairs, read_windows
+from fastmm.cli_plan import plan
 
 __all__ = ["main"]
 
@@ -129,6 +130,9 @@ def demo(
         )
     show_study(study.results, output)
     typer.echo(NOTICE)
+
+
+app.command()(plan)
 
 
 @app.command()
