@@ -15,7 +15,6 @@ from fastmm.solve.grouped import make_folds
 from fastmm.solve.kernel.kernel_ridge_fit import SOLVERS, Effort, Task, choose_solver
 from fastmm.solve.kernel.kernel_ridge_model import KernelRegressor
 from fastmm.solve.kernel.options import as_rows
-from fastmm.solve.memory import memory_limit
 from fastmm.solve.ridge.solution import target_penalties
 
 __all__ = ["KernelRidge"]
@@ -207,11 +206,11 @@ class KernelRidge(KernelRegressor):
             del self.cv_predictions_
         return self
 
-    def _held(self, data: Training, solver: str) -> tuple[Training, int]:
+    def _held(self, data: Training, solver: str) -> tuple[Training, int | None]:
         """Take rows in chunks into memory where the solver needs them there; and the limit."""
         rows = data.X
         if not isinstance(rows, Rows):
-            return data, memory_limit(data.space)
+            return data, None
         n, d = rows.shape
         if solver == "nystrom" and self.kernel != "precomputed":
             return data, rows.limit

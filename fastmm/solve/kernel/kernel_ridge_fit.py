@@ -16,6 +16,7 @@ from fastmm.solve.kernel.matrix_free import solve_kernel_cg
 from fastmm.solve.kernel.nystrom import NystromProblem, draw_centres
 from fastmm.solve.kernel.products import KernelProducts, check_square
 from fastmm.solve.kernel.system import KernelSystem
+from fastmm.solve.memory import memory_limit
 
 __all__ = ["SOLVERS", "Effort", "Fit", "Task", "choose_solver"]
 
@@ -34,7 +35,7 @@ class Task(NamedTuple):
     fit_intercept: bool
     folds: Folds | None
     space: Space
-    limit: int
+    limit: int | None  # bytes; None: half of the memory
 
 
 class Effort(NamedTuple):
@@ -62,7 +63,7 @@ def choose_solver(asked: str, task: Task) -> str:
     """Return the solver for a task, and refuse what it cannot do."""
     n, found = task.rows.shape[0], asked
     if asked == "auto":
-        fits = 8 * _COPIES * n * n <= task.limit
+        fits = 8 * _COPIES * n * n <= _limit(task)
         found = "direct" if fits else "cg"
     if found != "direct" and not (task.alphas > 0).all():
         raise ValueError(
@@ -96,7 +97,7 @@ def _fit_directly(task: Task, _: Effort) -> Fit:
 
 
 def _fit_by_conjugate_gradients(task: Task, effort: Effort) -> Fit:
-    keep = task.limit // 2
+    keep = _limit(task) // 2
     found = solve_kernel_cg(
         KernelProducts(task.function, task.rows, None, task.space, keep=keep),
         task.y,
@@ -118,7 +119,7 @@ def _fit_on_centres(task: Task, effort: Effort) -> Fit:
         return _fit_chunks_on_centres(task, effort)
     weight = None if task.weight is None else space.to_host(task.weight)
     centres = draw_centres(n, effort.n_components, weight, effort.seed)
-    at, keep = space.asarray(centres), task.limit // 2
+    at, keep = space.asarray(centres), _limit(task) // 2
     if task.function.kernel == "precomputed":
         check_square(rows)
         few = left = rows[:, at]
@@ -152,6 +153,10 @@ SOLVERS = {
     "cg": _fit_by_conjugate_gradients,
     "nystrom": _fit_on_centres,
 }
+
+
+def _limit(task: Task) -> int:
+    return memory_limit(task.space) if task.limit is None else task.limit
 
 
 def _judged(n_iter: int, residuals: np.ndarray[Any, Any], tol: float) -> float:
