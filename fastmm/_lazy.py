@@ -16,7 +16,7 @@ import numpy as np
 
 from fastmm.streams.costs import Cost
 
-__all__ = ["Cost", "streamed", "streamed_transform"]
+__all__ = ["Cost", "refuse_for_dask", "streamed", "streamed_transform"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,7 +65,7 @@ def streamed(spatial: str | int, cost: Cost | None = None) -> Callable[[F], F]:
             named = {n: v for n, v in given.arguments.items() if n not in _OURS}
             images = named.pop(next(iter(parameters.parameters)))
             if type(images).__module__.startswith("dask."):
-                _refuse_for_dask(memory_limit, out)
+                refuse_for_dask(memory_limit, out)
                 from fastmm.dask_images import map_images
 
                 return map_images(entry, images, _spatial(spatial, named), named)
@@ -95,7 +95,7 @@ def streamed_transform(cost: Cost | None = None) -> Callable[[F], F]:
             if memory_limit is None and out is None and type(images) in _PLAIN:
                 return method(self, images)
             if type(images).__module__.startswith("dask."):
-                _refuse_for_dask(memory_limit, out)
+                refuse_for_dask(memory_limit, out)
                 from fastmm.dask_images import map_images
 
                 return map_images(getattr(self, name), images, images.ndim - 1, {})
@@ -130,7 +130,8 @@ def _is_plain(images: Any) -> bool:
     return True
 
 
-def _refuse_for_dask(memory_limit: Any, out: Any) -> None:
+def refuse_for_dask(memory_limit: Any, out: Any) -> None:
+    """Refuse what a call on dask arrays cannot heed."""
     for name, value in (("memory_limit", memory_limit), ("out", out)):
         if value is not None:
             raise TypeError(

@@ -54,9 +54,9 @@ def is_source(images: Any) -> bool:
 class Source:
     """Images that are read by regions, in the order that they are asked for.
 
-    `in_memory` parts cost nothing to have, `is_view` says that none are copied; `copies` counts buffers that a part needs while
-    it is read, `extra` the bytes of a store's own chunk, and `grain` how many entries of
-    each axis a store keeps together.
+    `in_memory` parts cost nothing to have, `is_view` says that none are copied; `copies`
+    counts buffers that a part needs while it is read, `extra` the bytes of a store's own
+    chunk, and `grain` how many entries of each axis a store keeps together.
     """
 
     in_memory = is_view = True
