@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from fastmm.solve.kernel.kernel_ridge_search import KernelRidgeCV as KernelRidgeCV
     from fastmm.solve.kernel.lssvm import LSSVC as LSSVC
     from fastmm.solve.kernel.lssvm_search import LSSVCCV as LSSVCCV
+    from fastmm.solve.kernel.nystrom_features import NystromFeatures as NystromFeatures
     from fastmm.solve.patches.dense_ridge import DensePatchRidge as DensePatchRidge
     from fastmm.solve.ridge.classifier import RidgeClassifier as RidgeClassifier
     from fastmm.solve.ridge.classifier import RidgeClassifierCV as RidgeClassifierCV
@@ -115,6 +116,7 @@ _HOMES = {
     "Ridge": "solve.ridge.ridge",
     "LSSVC": "solve.kernel.lssvm",
     "LSSVCCV": "solve.kernel.lssvm_search",
+    "NystromFeatures": "solve.kernel.nystrom_features",
     "DensePatchRidge": "solve.patches.dense_ridge",
     "RidgeClassifier": "solve.ridge.classifier",
     "RidgeClassifierCV": "solve.ridge.classifier",
