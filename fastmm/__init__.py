@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from fastmm.pairwise import polynomial_kernel as polynomial_kernel
     from fastmm.pairwise import rbf_kernel as rbf_kernel
     from fastmm.patch_kernels import patch_kernel as patch_kernel
+    from fastmm.planner import plan as plan
     from fastmm.read.reading import read_volume as read_volume
     from fastmm.read.scanning import scan as scan
     from fastmm.read.series_info import SeriesInfo as SeriesInfo
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from fastmm.solve.kernel.kernel_ridge_search import KernelRidgeCV as KernelRidgeCV
     from fastmm.solve.kernel.lssvm import LSSVC as LSSVC
     from fastmm.solve.kernel.lssvm_search import LSSVCCV as LSSVCCV
+    from fastmm.solve.kernel.nystrom_features import NystromFeatures as NystromFeatures
     from fastmm.solve.patches.dense_ridge import DensePatchRidge as DensePatchRidge
     from fastmm.solve.ridge.classifier import RidgeClassifier as RidgeClassifier
     from fastmm.solve.ridge.classifier import RidgeClassifierCV as RidgeClassifierCV
@@ -101,6 +103,7 @@ _HOMES = {
     "polynomial_kernel": "pairwise",
     "rbf_kernel": "pairwise",
     "patch_kernel": "patch_kernels",
+    "plan": "planner",
     "read_volume": "read.reading",
     "scan": "read.scanning",
     "SeriesInfo": "read.series_info",
@@ -113,6 +116,7 @@ _HOMES = {
     "Ridge": "solve.ridge.ridge",
     "LSSVC": "solve.kernel.lssvm",
     "LSSVCCV": "solve.kernel.lssvm_search",
+    "NystromFeatures": "solve.kernel.nystrom_features",
     "DensePatchRidge": "solve.patches.dense_ridge",
     "RidgeClassifier": "solve.ridge.classifier",
     "RidgeClassifierCV": "solve.ridge.classifier",

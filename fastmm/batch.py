@@ -6,13 +6,16 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from fastmm._lazy import refuse_for_dask
 from fastmm.batch_options import (
     Paths,
     Progress,
     check_options,
 )
 from fastmm.batch_rows import fill_batch
+from fastmm.batch_streams import fill_out
 from fastmm.read.rows import Report
+from fastmm.streams.limits import check_limit
 
 __all__ = ["load_images"]
 
@@ -33,6 +36,8 @@ def load_images(
     on_error: str = "raise",
     report: Report | None = None,
     progress: bool | Progress = False,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     """Load images from files and folders into one array of one shape.
 
@@ -44,7 +49,7 @@ def load_images(
 
     Parameters
     ----------
-    paths : str, PathLike or iterable of these
+    paths : str, PathLike or iterable of these; or dask series, bag or data frame
         DICOM, NIfTI, PNG, JPEG and TIFF files, told apart by their content, and folders
         that hold one DICOM series each, or one NIfTI file, or pictures. A file gives one
         row per frame, slice or page, in the order of their places; a folder one row per
@@ -81,11 +86,17 @@ def load_images(
     progress : bool or callable, default False
         True shows a bar (needs rich); a callable is called as ``progress(done, total)``,
         counting rows.
+    memory_limit : int or str, optional
+        Bytes that the call may take, such as "2GB", the result included unless `out` is
+        given. With `out`, headers, too, are read for some paths at a time.
+    out : array of shape (N, height, width), float32, optional
+        Where the images go: a NumPy, memory-mapped or zarr array, or CuPy's on the GPU.
 
     Returns
     -------
     array of shape (N, height, width), float32
-        NumPy on the CPU, CuPy on the GPU.
+        `out` if it is given; else NumPy on the CPU, CuPy on the GPU; a dask array, not computed, for a dask collection
+        of paths, whose N is not known before ``compute_chunk_sizes()``.
 
     Raises
     ------
@@ -93,6 +104,9 @@ def load_images(
         About the content of a file, with ``on_error="raise"``.
     FileNotFoundError, PermissionError
         If a path cannot be read, with ``on_error="raise"``.
+    ValueError
+        If `memory_limit` is too small (the message says what is not), or `out` has another
+        shape or dtype; rows that came before the fault have been written then.
     ImportError
         If ``progress=True`` and rich is not installed.
 
@@ -116,6 +130,16 @@ def load_images(
     >>> load_images([path, path], (32, 32), window=(40, 400), device="cpu").shape
     (2, 32, 32)
     """
+    if type(paths).__module__.startswith("dask."):
+        from fastmm.dask_files import map_paths
+
+        refuse_for_dask(memory_limit, out)
+        return map_paths(load_images, paths, shape, {
+            "window": window, "interpolation": interpolation, "antialias": antialias,
+            "normalize": normalize, "channel": channel, "nonfinite": nonfinite, "suv": suv,
+            "invert": invert, "device": device, "on_error": on_error, "report": report,
+            "progress": progress,
+        })  # fmt: skip
     options = check_options(
         shape,
         window=window,
@@ -130,7 +154,11 @@ def load_images(
         on_error=on_error,
         report=report,
     )
-    rows = fill_batch(paths, options, progress)
+    limit = check_limit(memory_limit)
+    if out is None:
+        rows = fill_batch(paths, options, progress, limit)
+    else:
+        rows = fill_out(paths, options, progress, limit, out)
     units = sorted(set(rows.units) - {""})
     if window is not None and len(units) > 1:
         warnings.warn(

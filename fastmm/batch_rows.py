@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +22,13 @@ from fastmm.batch_options import (
     check_paths,
     show_progress,
 )
+from fastmm.batch_parts import held_bytes
 from fastmm.errors import LimitError
 from fastmm.read.ahead import READERS
-from fastmm.read.rows import plan_rows
+from fastmm.read.rows import Plan, plan_rows
+from fastmm.streams.limits import say_bytes
 
-__all__ = ["ImageRows", "fill_batch", "load_rows"]
+__all__ = ["ImageRows", "allocate", "fill_batch", "fill_plan", "load_rows", "warn_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,23 +96,53 @@ def load_rows(
     return fill_batch(paths, check_options(shape, **options), progress)
 
 
-def fill_batch(paths: Paths, options: BatchOptions, progress: bool | Progress) -> ImageRows:
-    """Plan the rows of all paths and fill them; warn of what the files are to be warned of."""
+def fill_batch(
+    paths: Paths, options: BatchOptions, progress: bool | Progress, limit: int | None = None
+) -> ImageRows:
+    """Plan the rows of all paths and fill them; warn of what the files are to be warned of.
+
+    With `limit`, the rows and what is read on the way must fit into as many bytes.
+    """
     with show_progress(progress) as tick, ThreadPoolExecutor(READERS) as pool:
         plan = plan_rows(check_paths(paths), pool, options.faults, options.adapt)
-        fill = fill_device_rows if options.space.kind == "cuda" else fill_rows
-        out = _allocate((plan.n_rows, *options.shape), options)
-        if plan.lost:
-            out[options.space.asarray(np.array(plan.lost))] = np.nan
+        if limit is not None:
+            _refuse_over(limit, plan, options)
+        out = allocate((plan.n_rows, *options.shape), options)
         tick(0, plan.n_rows)
-        n_bytes = fill(out, plan, options, pool, tick)
-    for note, count in plan.notes.items():
-        files = f" ({count} files)" if count > 1 else ""
-        warnings.warn(f"{note}{files}.", UserWarning, stacklevel=3)
+        n_bytes = fill_plan(out, plan, options, pool, tick)
+    warn_of(plan.notes)
     return ImageRows(out, tuple(plan.counts), tuple(plan.units), n_bytes)
 
 
-def _allocate(shape: tuple[int, ...], options: BatchOptions) -> Any:
+def fill_plan(
+    out: Any, plan: Plan, options: BatchOptions, pool: ThreadPoolExecutor, tick: Progress
+) -> int:
+    """Fill all rows of a plan, NaN where a file has none; return the bytes that were read."""
+    fill = fill_device_rows if options.space.kind == "cuda" else fill_rows
+    if plan.lost:
+        out[options.space.asarray(np.array(plan.lost))] = np.nan
+    return fill(out, plan, options, pool, tick)
+
+
+def warn_of(notes: Mapping[str, int]) -> None:
+    """Warn the caller of the caller, once of each kind."""
+    for note, count in notes.items():
+        files = f" ({count} files)" if count > 1 else ""
+        warnings.warn(f"{note}{files}.", UserWarning, stacklevel=4)
+
+
+def _refuse_over(limit: int, plan: Plan, options: BatchOptions) -> None:
+    result = 4 * plan.n_rows * math.prod(options.shape)
+    least = result + held_bytes(plan, options)
+    if least > limit:
+        raise ValueError(
+            f"`memory_limit` must be at least {say_bytes(least)} here, got {say_bytes(limit)}: "
+            f"the result takes {say_bytes(result)}; give `out` on disk to spare that."
+        )
+
+
+def allocate(shape: tuple[int, ...], options: BatchOptions) -> Any:
+    """Return rows to be filled, where the images are made."""
     with telling_of_memory(options.space):
         try:
             return options.space.xp.empty(shape, np.float32)

@@ -1,4 +1,4 @@
-"""The command ``fastmm``: demo, train, predict, scan, bench and info."""
+"""The command ``fastmm``: demo, plan, train, predict, scan, bench and info."""
 
 from __future__ import annotations
 
@@ -14,7 +14,29 @@ except ImportError:
     raise ImportError('The command needs typer: pip install "fastmm[app]".') from None
 
 from fastmm import __version__
+from fastmm.cli_choices import (
+    Channels,
+    CohortFile,
+    Device,
+    Features,
+    Fusion,
+    Group,
+    Ids,
+    Images,
+    Interactions,
+    Label,
+    Masks,
+    Model,
+    Output,
+    Outside,
+    Pool,
+    Scheduler,
+    Suv,
+    Tables,
+    Windows,
+)
 from fastmm.cli_options import read_channels, read_pairs, read_windows
+from fastmm.cli_plan import plan
 
 __all__ = ["main"]
 
@@ -28,16 +50,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help=f"Multimodal learning on medical images, on the GPU and on the CPU. {NOTICE}",
 )
-
-Output = Annotated[
-    Path,
-    typer.Option(
-        "--output",
-        "-o",
-        help="Folder for report.html, report.json, predictions.csv and model.fastmm.",
-    ),
-]
-Ids = Annotated[bool, typer.Option("--ids", help="Write the patient column to predictions.csv.")]
 
 
 def main() -> NoReturn:
@@ -120,87 +132,28 @@ def demo(
     typer.echo(NOTICE)
 
 
+app.command()(plan)
+
+
 @app.command()
 def train(
-    cohort: Annotated[Path, typer.Argument(metavar="COHORT.csv", help="One row an examination.")],
-    label: Annotated[str, typer.Option(help="Column with the class of each row.")],
-    group: Annotated[
-        str | None,
-        typer.Option(help="Column with the patient; rows of one patient are left out together."),
-    ] = None,
-    image: Annotated[
-        list[str] | None,
-        typer.Option(help="Column with image files or folders; repeat for each modality."),
-    ] = None,
-    table: Annotated[
-        list[str] | None,
-        typer.Option(help="Columns COL,COL of the cohort, or FILE.csv:KEY; may be repeated."),
-    ] = None,
-    mask: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="IMAGE=COLUMN",
-            help="Column with the region of interest of an image column, a mask in the same "
-            "space; or a path with columns in braces, as ct={ct}_mask.nii.gz.",
-        ),
-    ] = None,
-    outside: Annotated[
-        str, typer.Option(help="What surrounds a mask within its box: blank or keep.")
-    ] = "blank",
-    features: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="IMAGE=NAME",
-            help="Features of an image column: patches, pixels or statistics. Default: patches; "
-            "statistics of the region where there is a mask.",
-        ),
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="ridge; linear: least squares; lssvm and svm: machines with RBF kernels; deep: a "
-            "network that sees the pixels."
-        ),
-    ] = "ridge",
-    fusion: Annotated[
-        str,
-        typer.Option(
-            help="stack: features side by side; kernel: weighted sum of kernels (lssvm, svm); "
-            "late: linear combination of the scores of single modalities."
-        ),
-    ] = "stack",
-    interactions: Annotated[
-        bool, typer.Option("--interactions", help="With --fusion kernel: products of kernels, too.")
-    ] = False,
-    window: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN=CENTER,WIDTH",
-            help="Intensity window of an image column. Default: 0,2000 for CT in HU; other "
-            "images are normalised slice by slice.",
-        ),
-    ] = None,
-    channel: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN=N",
-            help="Channel of an image column in colour: 0 red, 1 green, 2 blue.",
-        ),
-    ] = None,
-    suv: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Convert PET of an image column to SUV by body weight, and keep its scale.",
-        ),
-    ] = None,
-    pool: Annotated[
-        str,
-        typer.Option(help="How slices become one row: mean, max or stack; rows: each is its own."),
-    ] = "mean",
-    device: Annotated[str, typer.Option(help="Where images are processed: auto, cpu, cuda.")] = (
-        "auto"
-    ),
+    cohort: CohortFile,
+    label: Label,
+    group: Group = None,
+    image: Images = None,
+    table: Tables = None,
+    mask: Masks = None,
+    outside: Outside = "blank",
+    features: Features = None,
+    model: Model = "ridge",
+    fusion: Fusion = "stack",
+    interactions: Interactions = False,
+    window: Windows = None,
+    channel: Channels = None,
+    suv: Suv = None,
+    pool: Pool = "mean",
+    device: Device = "auto",
+    scheduler: Scheduler = None,
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
 ) -> None:
@@ -227,6 +180,7 @@ def train(
             interactions=interactions,
             pool=pool,
             device=device,
+            scheduler=scheduler,
             ids=ids,
             task=task,
             title=cohort.stem if cohort.stem != "cohort" else cohort.resolve().parent.name,
@@ -256,9 +210,7 @@ def predict(
             "--explain", help="Write what modalities, columns and pixels add to the scores."
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="Where images are processed: auto, cpu, cuda.")] = (
-        "auto"
-    ),
+    device: Device = "auto",
     ids: Ids = False,
 ) -> None:
     """Apply a trained model to new examinations."""

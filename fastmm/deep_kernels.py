@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from fastmm._tiled import tiled
 from fastmm.arc_grams import Layers, arccos_layers, layered, ntk_layers
 from fastmm.kernel_matrices import take_rows
 
 __all__ = ["arccos_kernel", "ntk_kernel"]
 
 
+@tiled
 def arccos_kernel(X: Any, Y: Any = None, *, degree: int = 1, depth: int = 1) -> Any:
     r"""Compute the arc-cosine kernel between the rows of `X` and the rows of `Y`.
 
@@ -74,6 +76,7 @@ def arccos_kernel(X: Any, Y: Any = None, *, degree: int = 1, depth: int = 1) -> 
     return _kernel(X, Y, arccos_layers(degree, depth))
 
 
+@tiled
 def ntk_kernel(X: Any, Y: Any = None, *, depth: int = 3, bias: float = 0.0) -> Any:
     r"""Compute the neural tangent kernel of a fully connected ReLU network.
 

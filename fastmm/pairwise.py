@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastmm._tiled import tiled
 from fastmm.kernel_matrices import laplacian, linear, polynomial, rbf, take_rows, width_of
 
 __all__ = ["laplacian_kernel", "linear_kernel", "polynomial_kernel", "rbf_kernel"]
 
 
+@tiled
 def linear_kernel(X: Any, Y: Any = None) -> Any:
     r"""Compute the inner products between the rows of `X` and the rows of `Y`.
 
@@ -47,6 +49,7 @@ def linear_kernel(X: Any, Y: Any = None) -> Any:
     return leave(linear(X, Y))
 
 
+@tiled
 def polynomial_kernel(
     X: Any, Y: Any = None, *, degree: int = 3, gamma: float | str = "scale", coef0: float = 1.0
 ) -> Any:
@@ -97,6 +100,7 @@ def polynomial_kernel(
     return leave(polynomial(X, Y, width_of(gamma, X), degree, coef0, space))
 
 
+@tiled
 def rbf_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> Any:
     r"""Compute the Gaussian (RBF) kernel between the rows of `X` and the rows of `Y`.
 
@@ -143,6 +147,7 @@ def rbf_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> Any:
     return leave(rbf(X, Y, width_of(gamma, X), space))
 
 
+@tiled
 def laplacian_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> Any:
     r"""Compute the Laplacian kernel between the rows of `X` and the rows of `Y`.
 

@@ -27,6 +27,7 @@ __all__ = ["Study", "Task", "run_study"]
 
 Task = Callable[[str], Callable[[int, int], object]]
 _RESAMPLES, _CONFIDENCE = 2000, 0.95
+_PICTURES = 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def run_study(
     fusion: str = "stack",
     interactions: bool = False,
     device: str = "auto",
+    scheduler: str | None = None,
     watch: Stopwatch | None = None,
     task: Task | None = None,
     **about: Any,
@@ -80,6 +82,8 @@ def run_study(
         Whether kernels are fused as a product.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where images are read to and become features.
+    scheduler : str, optional
+        Address of a dask scheduler, whose workers read the images and compute features.
     watch : Stopwatch, optional
         Gets the time of each stage.
     task : callable, optional
@@ -98,7 +102,15 @@ def run_study(
     task = task or (lambda name: lambda done, total: None)
     for kind in models:
         _classifier(modalities, tuple(modalities), kind, fusion, interactions).check_options()
-    blocks, pictures = _extract(cohort, modalities, device, watch, task)
+    if scheduler is None:
+        blocks, pictures = _extract(cohort, modalities, device, watch, task)
+    else:
+        from fastmm.dask_study import extract_on_cluster
+
+        blocks, images = extract_on_cluster(
+            cohort, modalities, scheduler, device, watch, task, _PICTURES
+        )
+        pictures = {name: _shown(some) for name, some in images.items()}
     sets = [(name,) for name in modalities] + ([tuple(modalities)] if len(modalities) > 1 else [])
     scores, curves, notes, whole = _validate(
         cohort, modalities, blocks, models, sets, (fusion, interactions), watch, task
@@ -151,7 +163,7 @@ def _extract(
         with watch("features") as stage:
             blocks[name] = modality.extract(slices)
             stage.images += sum(len(s) for s in slices if s is not None)
-        pictures[name] = _shown([s[len(s) // 2] for s in slices if s is not None][:8])
+        pictures[name] = _shown([s[len(s) // 2] for s in slices if s is not None][:_PICTURES])
     return blocks, pictures
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from fastmm._check import integer, number, one_of, sizes
+from fastmm._lazy import Cost, streamed_transform
 from fastmm._space import Space, telling_of_memory
 from fastmm.features.atoms import learn_atoms
 from fastmm.features.contrast import Contrast, draw_places, measure_contrast, sample_rows
@@ -255,13 +257,20 @@ class PatchDictionary(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             rows = (rows.astype(np.float64) @ self.axes_).astype(np.float32)
         return rows.reshape(len(rows), *self.patch_shape_)
 
-    def transform(self, images: Any) -> Any:
+    @streamed_transform(Cost(outputs=2, size=12 << 20, device_size=3 << 27))
+    def transform(
+        self, images: Any, *, memory_limit: int | str | None = None, out: Any = None
+    ) -> Any:
         r"""Return the pooled responses of images.
 
         Parameters
         ----------
         images : array of shape (n, \*image_shape_)
             Images of the shape seen in `fit`.
+        memory_limit : int or str, optional
+            As in `fastmm.resize`: bytes that the call may take, such as "2GB".
+        out : array, optional
+            Where the features go: a NumPy, memory-mapped or zarr array of their shape.
 
         Returns
         -------
@@ -318,6 +327,8 @@ class PatchDictionary(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         cells, atoms = name_cells(self._pools(), self.overlap), range(len(self.atoms_))
         names = [f"{cell} atom {k}{sign}" for cell in cells for sign in signs for k in atoms]
         return np.array(names, dtype=object)
+
+    __metadata_request__transform = {"memory_limit": UNUSED, "out": UNUSED}  # noqa: RUF012
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

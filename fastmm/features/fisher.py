@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from fastmm._check import integer, number
+from fastmm._lazy import Cost, streamed_transform
 from fastmm._space import Space, telling_of_memory
 from fastmm.features.descriptors import draw_descriptors, parts_of, principal_axes
 from fastmm.features.gradients import (
@@ -193,13 +195,20 @@ class FisherVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.image_shape_, self.n_features_in_ = shape[1:], math.prod(shape[1:])
         return self
 
-    def transform(self, images: Any) -> Any:
+    @streamed_transform(Cost(size=24 << 20, device_size=3 << 28))
+    def transform(
+        self, images: Any, *, memory_limit: int | str | None = None, out: Any = None
+    ) -> Any:
         r"""Return the Fisher vectors of images.
 
         Parameters
         ----------
         images : array of shape (n, \*image_shape_)
             Images of the shape seen in `fit`.
+        memory_limit : int or str, optional
+            As in `fastmm.resize`: bytes that the call may take, such as "2GB".
+        out : array, optional
+            Where the features go: a NumPy, memory-mapped or zarr array of their shape.
 
         Returns
         -------
@@ -243,6 +252,8 @@ class FisherVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             ],
             dtype=object,
         )
+
+    __metadata_request__transform = {"memory_limit": UNUSED, "out": UNUSED}  # noqa: RUF012
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Responses:
 
     def __getitem__(self, rows: slice) -> Any:
         found = self._layer._encode(self._space, self._stack[rows])
-        found = found.reshape(len(found), -1, self.shape[1]).swapaxes(1, 2)
+        found = found.reshape(len(found), math.prod(self._cells), self.shape[1]).swapaxes(1, 2)
         return found.reshape(len(found), self.shape[1], *self._cells)
 
 

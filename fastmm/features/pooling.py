@@ -156,7 +156,7 @@ def average_neighbours(found: Any, pools: Pools, overlap: int) -> Any:
             every[axis] = slice(first, first + kept)
             total = total + found[tuple(every)]
         found = total / np.float32(overlap)
-    return found.reshape(len(found), -1, *rest)
+    return found.reshape(len(found), math.prod(found.shape[1 : 1 + len(pool)]), *rest)
 
 
 def _cut_small(edges: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:

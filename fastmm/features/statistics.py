@@ -11,6 +11,7 @@ import numpy as np
 
 from fastmm._check import dtype_of_result, integer, number, real
 from fastmm._interp import canonical
+from fastmm._lazy import streamed
 from fastmm._space import Space, enter
 from fastmm.image.grid import patch_grid
 
@@ -21,6 +22,7 @@ _DEFAULT = (
 )  # fmt: skip
 
 
+@streamed("patch_size")
 def patch_statistics(
     images: Any,
     patch_size: Sequence[int],
@@ -29,6 +31,8 @@ def patch_statistics(
     statistics: Sequence[str] = _DEFAULT,
     bins: int = 32,
     bounds: tuple[float, float] | None = None,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Describe every patch by statistics of its pixels, without making the patches.
 
@@ -71,6 +75,11 @@ def patch_statistics(
     bounds : (low, high), optional
         Range that the bins divide, in the unit of `images`; values beyond it count in the
         first or last bin. By default each patch's own range (IBSI's fixed bin number).
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": images
+        go through in chunks that fit. The result counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
 
     Returns
     -------

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import integer, number, one_of
+from fastmm._lazy import Cost, streamed
 from fastmm._space import Space
 from fastmm.image.filtering import each, filtered, library, on_threads
 from fastmm.image.pixel_rows import check_spatial
@@ -15,6 +16,7 @@ from fastmm.image.pixel_rows import check_spatial
 __all__ = ["denoise", "equalize"]
 
 
+@streamed("spatial", Cost(inputs=2, images=6))
 def denoise(
     images: Any,
     method: str = "median",
@@ -23,6 +25,8 @@ def denoise(
     sigma: float = 1.0,
     weight: float = 0.1,
     spatial: int = 2,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Remove noise by a median, a Gaussian or a total-variation filter.
 
@@ -45,6 +49,11 @@ def denoise(
         For "tv": the larger, the smoother, in the unit of `images` (0.1 suits [0, 1]).
     spatial : {1, 2, 3}, default 2
         How many trailing axes make an image: 3 filters volumes (..., d, h, w).
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": images
+        go through in chunks that fit. The result counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
 
     Returns
     -------
@@ -106,6 +115,7 @@ def denoise(
     return filtered(images, spatial, apply, constant=None)
 
 
+@streamed("spatial", Cost(inputs=2, images=16))
 def equalize(
     images: Any,
     *,
@@ -113,6 +123,8 @@ def equalize(
     clip_limit: float = 0.01,
     bins: int = 256,
     spatial: int = 2,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Equalise contrast locally (CLAHE): contrast-limited adaptive histogram equalisation.
 
@@ -133,6 +145,11 @@ def equalize(
         Bins of a histogram, at least 2.
     spatial : {2, 3}, default 2
         How many trailing axes make an image: 3 equalises volumes (..., d, h, w).
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": images
+        go through in chunks that fit. The result counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
 
     Returns
     -------

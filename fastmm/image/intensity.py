@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import number, one_of
+from fastmm._lazy import streamed
 from fastmm.image.percentiles import percentile_rows
 from fastmm.image.pixel_maps import NO_BOUNDS, map_rows, rule_table, standardize_rows
 from fastmm.image.pixel_rows import PixelRows, check_percentiles, flat_row, pixel_rows
@@ -14,7 +15,15 @@ from fastmm.image.pixel_rows import PixelRows, check_percentiles, flat_row, pixe
 __all__ = ["clip_histogram", "normalize", "window"]
 
 
-def window(images: Any, center: float, width: float) -> Any:
+@streamed(0)
+def window(
+    images: Any,
+    center: float,
+    width: float,
+    *,
+    memory_limit: int | str | None = None,
+    out: Any = None,
+) -> Any:
     r"""Map the window of intensities around `center` to [0, 1] and clip the rest.
 
     .. math:: y = \mathrm{clip}\left(\frac{x - (c - w/2)}{w},\; 0,\; 1\right)
@@ -26,6 +35,11 @@ def window(images: Any, center: float, width: float) -> Any:
     center, width : float
         Window in the unit of `images`; `width` is at least 1, as DICOM requires.
         Lung: -600 and 1500; soft tissue: 40 and 400; bone: 400 and 1800 (HU).
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": images
+        go through in chunks that fit. The result counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
 
     Returns
     -------
@@ -61,6 +75,7 @@ def window(images: Any, center: float, width: float) -> Any:
     return row.leave(map_rows(row, table, (0.0, 1.0)).reshape(row.shape))
 
 
+@streamed("spatial")
 def normalize(
     images: Any,
     method: str = "zscore",
@@ -70,6 +85,8 @@ def normalize(
     percentiles: tuple[float, float] = (1, 99),
     clip: tuple[float, float] | None = None,
     spatial: int = 2,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Bring each image to a common location and scale.
 
@@ -96,6 +113,11 @@ def normalize(
         Bounds that results are cut to, such as (0, 1), or (-3, 3) deviations.
     spatial : {1, 2, 3}, default 2
         How many trailing axes make an image: 3 normalises volumes (..., d, h, w).
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": images
+        go through in chunks that fit. The result counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
 
     Returns
     -------
@@ -145,6 +167,7 @@ def normalize(
     return rows.leave(out.reshape(rows.shape))
 
 
+@streamed("spatial")
 def clip_histogram(
     images: Any,
     percentiles: tuple[float, float] = (0.5, 99.5),
@@ -152,6 +175,8 @@ def clip_histogram(
     mask: Any = None,
     per: str = "image",
     spatial: int = 2,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Cut the tails of each image's histogram: :math:`y = \min(\max(x, p_l), p_h)`.
 
@@ -168,6 +193,11 @@ def clip_histogram(
         Whether each image has percentiles of its own, or all of `images` share them.
     spatial : {1, 2, 3}, default 2
         How many trailing axes make an image.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": images
+        go through in chunks that fit. The result counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
 
     Returns
     -------

@@ -9,12 +9,14 @@ import numpy as np
 
 from fastmm._check import one_of, real
 from fastmm._interp import canonical
+from fastmm._lazy import streamed
 from fastmm._space import Space, enter
 from fastmm.image.grid import BORDERS, PatchGrid, patch_grid
 
 __all__ = ["extract_into", "extract_patches"]
 
 
+@streamed("patch_size")
 def extract_patches(
     images: Any,
     patch_size: Sequence[int],
@@ -23,6 +25,8 @@ def extract_patches(
     pad: int | str | Sequence[Any] = 0,
     pad_mode: str = "edge",
     pad_value: float = 0,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Cut every image into all its patches, `step` pixels apart.
 
@@ -49,6 +53,11 @@ def extract_patches(
         its last pixel (again and again if need be), or `pad_value`.
     pad_value : float, default 0
         Value of added pixels under ``"constant"``; -1000 is air on CT.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": images
+        go through in chunks that fit. The result counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
 
     Returns
     -------

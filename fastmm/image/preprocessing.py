@@ -9,6 +9,7 @@ import numpy as np
 
 from fastmm._check import dtype_of_result, number, one_of, real, sizes
 from fastmm._interp import Rescale, canonical, check_method, resize_into
+from fastmm._lazy import Cost, streamed
 from fastmm._space import Space, enter, telling_of_memory
 from fastmm.image.grid import PatchGrid, patch_grid
 from fastmm.image.intensity import normalize as normalized
@@ -20,6 +21,7 @@ __all__ = ["preprocess"]
 _CPU_BYTES, _GPU_BYTES = 1 << 20, 1 << 24
 
 
+@streamed("shape", Cost(size=4 << 20, device_size=64 << 20))
 def preprocess(
     images: Any,
     shape: Sequence[int],
@@ -32,6 +34,8 @@ def preprocess(
     normalize: str | None = None,
     patch_size: Sequence[int] | None = None,
     step: int | Sequence[int] = 1,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Rescale, window, resize and normalise images, and cut them into patches, in one pass.
 
@@ -57,6 +61,11 @@ def preprocess(
         As many as `shape` has: size of the patches in pixels.
     step : int or sequence of ints, default 1
         As in `extract_patches`.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": images
+        go through in chunks that fit. The result counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
 
     Returns
     -------

@@ -9,18 +9,22 @@ import numpy as np
 
 from fastmm._check import dtype_of_result, real, sizes
 from fastmm._interp import Method, canonical, check_method, resize_into
+from fastmm._lazy import streamed
 from fastmm._space import enter
 from fastmm.image.ragged import is_list_of_images, resize_list
 
 __all__ = ["resize"]
 
 
+@streamed("shape")
 def resize(
     images: Any,
     shape: Sequence[int],
     *,
     interpolation: str = "linear",
     antialias: bool = False,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Resize images to `shape` by interpolation between pixel centres.
 
@@ -50,6 +54,11 @@ def resize(
         with :math:`a = -1/2` for "cubic"; pixels outside the image do not count then. For
         "linear" and "cubic" only: "area" has no aliasing to speak of, and "nearest" nothing
         to widen.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": images
+        go through in chunks that fit. The result counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
 
     Returns
     -------

@@ -9,8 +9,19 @@ import numpy as np
 
 from fastmm._check import finite, number
 from fastmm._space import Space, enter
+from fastmm.solve.chunked.base import Rows
+from fastmm.solve.chunked.rows import gathered, in_memory, rows_of
 
-__all__ = ["Training", "grid", "host", "rank_warning", "take_new", "take_training"]
+__all__ = [
+    "Training",
+    "grid",
+    "host",
+    "rank_warning",
+    "take_new",
+    "take_rows",
+    "take_training",
+    "take_weight",
+]
 
 
 class Training(NamedTuple):
@@ -34,16 +45,24 @@ def take_training(
     *,
     labels: bool = False,
     reset: bool = True,
+    chunks: bool = False,
 ) -> Training:
     """Check what came to ``fit`` and bring it to where X lives; sets n_features_in_.
 
-    Without `reset`, X must have as many features as the estimator has seen.
+    Without `reset`, X must have as many features as the estimator has seen. With `chunks`,
+    rows that are to be read in chunks come as `Rows`; without, they are read into memory
+    where a kernel matrix of them fits beside.
     """
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, "
             "but the target y is None."
         )
+    limit = getattr(estimator, "memory_limit", None)
+    if (rows := rows_of(X, limit)) is not None:
+        if chunks:
+            return _take_chunks(estimator, rows, y, sample_weight, labels)
+        X = gathered(rows, type(estimator).__name__)
     y = _host_labels(y) if labels else _as_array(y, "y")
     weight = _as_array(sample_weight, "sample_weight")
     space, given, _ = enter(
@@ -59,6 +78,30 @@ def take_training(
     return Training(space, checked, y, _check_weight(given[2], checked.shape[0], space.xp))
 
 
+def _take_chunks(estimator: Any, rows: Rows, y: Any, sample_weight: Any, labels: bool) -> Training:
+    """Check all but the values of X, which the first pass over its rows looks at."""
+    space, n = rows.space, rows.shape[0]
+    y, weight = in_memory(y), in_memory(sample_weight)
+    y = _host_labels(y) if labels else _as_array(y, "y")
+    weight = _as_array(weight, "sample_weight")
+    _, given, _ = enter(X=space.xp.empty(0), y=None if labels else y, sample_weight=weight)
+    y = y if labels else _check_targets(given[1], space.xp)
+    if y.shape[0] != n:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: {[n, y.shape[0]]}"
+        )
+    _note_columns(estimator, rows)
+    return Training(space, rows, y, _check_weight(given[2], n, space.xp))
+
+
+def _note_columns(estimator: Any, rows: Rows) -> None:
+    estimator.n_features_in_ = rows.shape[1]
+    if rows.names is not None:
+        estimator.feature_names_in_ = np.asarray(rows.names, object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
 def take_new(estimator: Any, X: Any, **fitted: Any) -> tuple[Space, Any, Any]:
     """Check what came to ``predict``: fitted, as many features, on the same device."""
     from sklearn.utils.validation import check_is_fitted
@@ -66,6 +109,22 @@ def take_new(estimator: Any, X: Any, **fitted: Any) -> tuple[Space, Any, Any]:
     check_is_fitted(estimator)
     space, given, leave = enter(X=X if _speaks(X) else np.empty(0), **fitted)
     return space, _check_rows(estimator, X, given[0], space, reset=False), leave
+
+
+def take_rows(estimator: Any, X: Any) -> tuple[Space, Any]:
+    """Check what came to the ``fit`` of a transformer; rows in chunks come as `Rows`."""
+    if (rows := rows_of(X, getattr(estimator, "memory_limit", None))) is not None:
+        _note_columns(estimator, rows)
+        return rows.space, rows
+    space, (native,), _ = enter(X=X if _speaks(X) else np.empty(0))
+    return space, _check_rows(estimator, X, native, space, reset=True)
+
+
+def take_weight(weight: Any, n: int, space: Space) -> Any:
+    """Check the weights of `n` rows that live in `space`."""
+    weight = _as_array(in_memory(weight), "sample_weight")
+    _, (_, weight), _ = enter(X=space.xp.empty(0), sample_weight=weight)
+    return _check_weight(weight, n, space.xp)
 
 
 def host(array: Any, name: str) -> np.ndarray[Any, Any]:

@@ -12,7 +12,14 @@ from fastmm._check import integer
 from fastmm.solve._inputs import host
 from fastmm.solve.group_names import encode_groups
 
-__all__ = ["Folds", "encode_groups", "fold_shares", "make_folds", "training_means"]
+__all__ = [
+    "Folds",
+    "batches_of",
+    "encode_groups",
+    "fold_shares",
+    "make_folds",
+    "training_means",
+]
 
 
 class Folds(NamedTuple):
@@ -96,11 +103,33 @@ def make_folds(
             "`sample_weight` must be positive in at least 2 folds, else nothing is left to "
             "train on."
         )
+    return Folds(codes, count, batches_of(codes, count))
+
+
+def batches_of(codes: np.ndarray[Any, Any], count: int) -> tuple[np.ndarray[Any, Any], ...]:
+    """Return the rows of folds 0 to `count` - 1, none of them empty, as in `Folds`.
+
+    Parameters
+    ----------
+    codes : array of shape (n,), intp, on the host
+        Fold of each row.
+    count : int
+        Number of folds.
+
+    Returns
+    -------
+    tuple of arrays of shape (folds, size), intp, on the host
+        Rows of the folds, those of equal size together.
+
+    Examples
+    --------
+    >>> batches_of(np.array([0, 1, 0]), 2)
+    (array([[1]]), array([[0, 2]]))
+    """
     order = np.argsort(codes, kind="stable")
     size = np.bincount(codes, minlength=count)
     start = np.concatenate([[0], np.cumsum(size)[:-1]])
-    batches = tuple(order[start[size == m][:, None] + np.arange(m)] for m in np.unique(size))
-    return Folds(codes, count, batches)
+    return tuple(order[start[size == m][:, None] + np.arange(m)] for m in np.unique(size))
 
 
 def fold_shares(folds: Folds, weight: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:

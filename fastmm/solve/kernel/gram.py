@@ -11,6 +11,8 @@ from fastmm import kernel_matrices
 from fastmm._check import finite, integer, number, one_of, real
 from fastmm._space import Space, enter
 from fastmm.arc_grams import layered, layered_diagonal
+from fastmm.solve.chunked.base import Rows
+from fastmm.solve.chunked.moments import total_variance
 
 __all__ = [
     "KERNELS",
@@ -144,6 +146,8 @@ def width(
     if one_of(gamma, "gamma", ("scale", "auto")) == "auto":
         return 1.0 / d
     # Weighted, so that a weight of 2 is a row that came twice.
+    if isinstance(X, Rows):
+        return kernel_matrices.scaled(d, total_variance(X, weight), kernel)
     per_row = (X - xp.average(_row_means(X), weights=weight)) ** 2
     variance = float(xp.average(_row_means(per_row), weights=weight))
     return kernel_matrices.scaled(d, variance, kernel)

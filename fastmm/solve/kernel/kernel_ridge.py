@@ -8,7 +8,9 @@ import numpy as np
 
 from fastmm._check import integer, number, one_of
 from fastmm._space import telling_of_memory
-from fastmm.solve._inputs import take_training
+from fastmm.solve._inputs import Training, take_training
+from fastmm.solve.chunked.base import FLOAT, Rows
+from fastmm.solve.chunked.rows import gathered
 from fastmm.solve.grouped import make_folds
 from fastmm.solve.kernel.kernel_ridge_fit import SOLVERS, Effort, Task, choose_solver
 from fastmm.solve.kernel.kernel_ridge_model import KernelRegressor
@@ -62,6 +64,10 @@ class KernelRidge(KernelRegressor):
         training row is off by more than this share of the norm of (centred) y.
     max_iter : int, default 1000
         Most iterations; a ConvergenceWarning says where they do not do.
+    memory_limit : int, str or None, default None
+        As in :class:`Ridge`. "nystrom" reads X in chunks, and solves the normal equations of
+        the centres instead of iterating; the other solvers take X into memory where it fits
+        beside what they need, and else say so.
 
     Attributes
     ----------
@@ -132,6 +138,7 @@ class KernelRidge(KernelRegressor):
         seed: int = 0,
         tol: float = 1e-8,
         max_iter: int = 1000,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.alpha = alpha
         self.kernel = kernel
@@ -145,6 +152,7 @@ class KernelRidge(KernelRegressor):
         self.seed = seed
         self.tol = tol
         self.max_iter = max_iter
+        self.memory_limit = memory_limit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> KernelRidge:
         """Fit the coefficients.
@@ -176,15 +184,16 @@ class KernelRidge(KernelRegressor):
             If the device has not the memory; "cg" and "nystrom" need less.
         """
         solver = one_of(self.solver, "solver", ("auto", *SOLVERS))
-        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight)
+        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight, chunks=True)
+        data, limit = self._held(data, solver)
         n, flat = data.X.shape[0], data.y.ndim == 1
         y = data.y.reshape(n, -1).astype(np.float64)
         alphas = np.broadcast_to(target_penalties(self.alpha, y.shape[1]), y.shape[1])
         folds = None if groups is None else make_folds(n, groups, weight=data.host_weight())
         function = self._function(self.gamma, data)
-        rows, origin = self._rows(data)
+        rows, origin = (data.X, None) if isinstance(data.X, Rows) else self._rows(data)
         intercept = bool(self.fit_intercept)
-        task = Task(function, rows, y, data.weight, alphas, intercept, folds, data.space)
+        task = Task(function, rows, y, data.weight, alphas, intercept, folds, data.space, limit)
         self.solver_ = choose_solver(solver, task)
         with telling_of_memory(data.space):
             fit = SOLVERS[self.solver_](task, self._effort(n))
@@ -196,6 +205,20 @@ class KernelRidge(KernelRegressor):
         elif hasattr(self, "cv_predictions_"):
             del self.cv_predictions_
         return self
+
+    def _held(self, data: Training, solver: str) -> tuple[Training, int | None]:
+        """Take rows in chunks into memory where the solver needs them there; and the limit."""
+        rows = data.X
+        if not isinstance(rows, Rows):
+            return data, None
+        n, d = rows.shape
+        if solver == "nystrom" and self.kernel != "precomputed":
+            return data, rows.limit
+        rank = min(n, self._effort(n).n_components)
+        least = FLOAT * n * (2 * d + 4 * rank)  # of "cg", which never holds the matrix
+        if solver == "direct" or least > rows.limit:
+            return data._replace(X=gathered(rows, type(self).__name__)), rows.limit
+        return data._replace(X=rows.take(slice(0, n))), rows.limit - FLOAT * 2 * n * d
 
     def _effort(self, n: int) -> Effort:
         m = 10 * int(np.ceil(np.sqrt(n))) if self.n_components is None else self.n_components

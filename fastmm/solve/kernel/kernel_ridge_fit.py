@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm._space import Space
+from fastmm.solve.chunked.base import Rows
 from fastmm.solve.grouped import Folds
+from fastmm.solve.kernel.centre_features import choose_centres, fit_in_chunks
 from fastmm.solve.kernel.gram import KernelFunction
 from fastmm.solve.kernel.matrix_free import solve_kernel_cg
 from fastmm.solve.kernel.nystrom import NystromProblem, draw_centres
@@ -33,6 +35,7 @@ class Task(NamedTuple):
     fit_intercept: bool
     folds: Folds | None
     space: Space
+    limit: int | None  # bytes; None: half of the memory
 
 
 class Effort(NamedTuple):
@@ -60,7 +63,7 @@ def choose_solver(asked: str, task: Task) -> str:
     """Return the solver for a task, and refuse what it cannot do."""
     n, found = task.rows.shape[0], asked
     if asked == "auto":
-        fits = 8 * _COPIES * n * n <= memory_limit(task.space)
+        fits = 8 * _COPIES * n * n <= _limit(task)
         found = "direct" if fits else "cg"
     if found != "direct" and not (task.alphas > 0).all():
         raise ValueError(
@@ -94,7 +97,7 @@ def _fit_directly(task: Task, _: Effort) -> Fit:
 
 
 def _fit_by_conjugate_gradients(task: Task, effort: Effort) -> Fit:
-    keep = memory_limit(task.space) // 2
+    keep = _limit(task) // 2
     found = solve_kernel_cg(
         KernelProducts(task.function, task.rows, None, task.space, keep=keep),
         task.y,
@@ -112,9 +115,11 @@ def _fit_by_conjugate_gradients(task: Task, effort: Effort) -> Fit:
 
 def _fit_on_centres(task: Task, effort: Effort) -> Fit:
     space, rows, n = task.space, task.rows, task.rows.shape[0]
+    if isinstance(rows, Rows):
+        return _fit_chunks_on_centres(task, effort)
     weight = None if task.weight is None else space.to_host(task.weight)
     centres = draw_centres(n, effort.n_components, weight, effort.seed)
-    at, keep = space.asarray(centres), memory_limit(space) // 2
+    at, keep = space.asarray(centres), _limit(task) // 2
     if task.function.kernel == "precomputed":
         check_square(rows)
         few = left = rows[:, at]
@@ -133,11 +138,25 @@ def _fit_on_centres(task: Task, effort: Effort) -> Fit:
     return Fit(few, found.dual, found.intercept, iterations, residual, centres, held_out)
 
 
+def _fit_chunks_on_centres(task: Task, effort: Effort) -> Fit:
+    count, seed = effort.n_components, effort.seed
+    centres = choose_centres(task.rows, task.function, count, task.weight, seed, task.space)
+    found = fit_in_chunks(
+        task.rows, centres, task.y, task.weight, task.alphas, task.fit_intercept, task.folds
+    )
+    residual, index = found.residual, centres.numbers
+    return Fit(centres.rows, found.dual, found.intercept, 1, residual, index, found.held_out)
+
+
 SOLVERS = {
     "direct": _fit_directly,
     "cg": _fit_by_conjugate_gradients,
     "nystrom": _fit_on_centres,
 }
+
+
+def _limit(task: Task) -> int:
+    return memory_limit(task.space) if task.limit is None else task.limit
 
 
 def _judged(n_iter: int, residuals: np.ndarray[Any, Any], tol: float) -> float:

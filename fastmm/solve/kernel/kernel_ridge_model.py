@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from fastmm._check import dtype_of_result
 from fastmm.solve._inputs import Training, take_new
+from fastmm.solve.chunked.predictions import over_chunks
 from fastmm.solve.kernel.gram import KernelFunction, centre, kernel_function
 from fastmm.solve.kernel.options import as_rows, kernel_options
 from fastmm.solve.kernel.products import KernelProducts
@@ -19,6 +20,7 @@ __all__ = ["KernelRegressor"]
 class KernelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A regressor with a kernel and, once fitted, `dual_coef_` and `intercept_`."""
 
+    @over_chunks
     def predict(self, X: Any) -> Any:
         r"""Predict the targets of new rows.
 

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from fastmm._check import dtype_of_result
 from fastmm.solve._inputs import Training, take_new
+from fastmm.solve.chunked.predictions import over_chunks
 from fastmm.solve.class_weights import class_weights
 from fastmm.solve.kernel.gram import KernelFunction, centre, kernel_function
 from fastmm.solve.kernel.options import as_rows, kernel_options
@@ -23,6 +24,7 @@ class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Once fitted, it has `gamma_`, `X_fit_`, `dual_coef_` and `intercept_`.
     """
 
+    @over_chunks
     def decision_function(self, X: Any) -> Any:
         r"""Compute the signed scores of new rows.
 
@@ -51,6 +53,7 @@ class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         space, X, leave = take_new(self, X, dual_coef_=getattr(self, "dual_coef_", None))
         return leave(self._decide(X, space.xp).astype(dtype_of_result(X.dtype)))
 
+    @over_chunks
     def predict(self, X: Any) -> Any:
         """Predict the class labels of new rows.
 

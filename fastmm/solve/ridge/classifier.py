@@ -29,6 +29,8 @@ class RidgeClassifier(LinearClassifier):
         Whether to fit an intercept, which is not penalised.
     class_weight : {None, "balanced"} or dict, default None
         Factor of the weights of each class; "balanced" is n / (classes * rows of the class).
+    memory_limit : int, str or None, default None
+        As in :class:`Ridge`.
 
     Attributes
     ----------
@@ -63,19 +65,25 @@ class RidgeClassifier(LinearClassifier):
     """
 
     def __init__(
-        self, alpha: float = 1.0, *, fit_intercept: bool = True, class_weight: Any = None
+        self,
+        alpha: float = 1.0,
+        *,
+        fit_intercept: bool = True,
+        class_weight: Any = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
+        self.memory_limit = memory_limit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> RidgeClassifier:
         """Fit the coefficients.
 
         Parameters
         ----------
-        X : array of shape (n, d)
-            Rows of features.
+        X : array of shape (n, d), or dask array
+            Rows of features; with `memory_limit` anything that is sliced.
         y : array of shape (n,)
             Labels of any dtype, on the host or where `X` lives.
         sample_weight : array of shape (n,), optional
@@ -133,6 +141,8 @@ class RidgeClassifierCV(LinearClassifier):
         As in :class:`RidgeCV`.
     class_weight : {None, "balanced"} or dict, default None
         As in :class:`RidgeClassifier`. "balanced" counts the rows of all folds, once.
+    memory_limit : int, str or None, default None
+        As in :class:`Ridge`.
 
     Attributes
     ----------
@@ -179,12 +189,14 @@ class RidgeClassifierCV(LinearClassifier):
         scoring: str = "roc_auc",
         cv: Any = None,
         class_weight: Any = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.alphas = alphas
         self.fit_intercept = fit_intercept
         self.scoring = scoring
         self.cv = cv
         self.class_weight = class_weight
+        self.memory_limit = memory_limit
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
@@ -193,8 +205,8 @@ class RidgeClassifierCV(LinearClassifier):
 
         Parameters
         ----------
-        X : array of shape (n, d)
-            Rows of features.
+        X : array of shape (n, d), or dask array
+            Rows of features; with `memory_limit` anything that is sliced.
         y : array of shape (n,)
             Labels of any dtype, on the host or where `X` lives.
         sample_weight : array of shape (n,), optional

@@ -81,7 +81,7 @@ class RidgeGrid:
             alphas = np.array(self.alphas)[chosen[mine] % len(self.alphas)]
             where = _columns(mine, targets, xp)
             penalty = float(alphas[0]) if np.ptp(alphas) == 0 else xp.asarray(alphas)[:, None]
-            found = spectrum.coefficients(problem.y[:, where], penalty)
+            found = scaled.coefficients(spectrum, where, penalty)
             coef[:, where] = scaled.design.unscaled(found)
             solvers.add(spectrum.kind)
             rank = min(rank, spectrum.rank())

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from fastmm.solve._inputs import Training, take_training
+from fastmm.solve.chunked.predictions import over_chunks
 from fastmm.solve.class_weights import class_weights
 from fastmm.solve.ridge.model import LinearModel
 from fastmm.solve.scoring import positive_classes, winning_classes
@@ -18,6 +19,7 @@ __all__ = ["LinearClassifier", "flat"]
 class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
     """A classifier with `class_weight`, `fit_intercept` and, once fitted, `coef_`."""
 
+    @over_chunks
     def decision_function(self, X: Any) -> Any:
         r"""Compute the signed scores of new rows.
 
@@ -44,6 +46,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
         _, values, leave = self._linear(X)
         return leave(flat(values))
 
+    @over_chunks
     def predict(self, X: Any) -> Any:
         """Predict the class labels of new rows.
 
@@ -75,7 +78,7 @@ class LinearClassifier(ClassifierMixin, LinearModel):  # type: ignore[misc]
         The targets are -1 and 1, (n, 1) for two classes, else (n, classes); the classes
         are numbered on the host.
         """
-        data = take_training(self, X, y, sample_weight, labels=True)
+        data = take_training(self, X, y, sample_weight, labels=True, chunks=True)
         for name in ("cv_decision_", "cv_predictions_"):
             if hasattr(self, name):
                 delattr(self, name)

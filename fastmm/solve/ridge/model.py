@@ -10,12 +10,15 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from fastmm._check import dtype_of_result
 from fastmm.solve._inputs import Training, rank_warning, take_new
-from fastmm.solve.grouped import make_folds
+from fastmm.solve.chunked.grid import ChunkedGrid
+from fastmm.solve.chunked.predictions import over_chunks
+from fastmm.solve.chunked.problem import ChunkedProblem
+from fastmm.solve.grouped import Folds, make_folds
 from fastmm.solve.ridge.bands import Bands
 from fastmm.solve.ridge.design import pieces
 from fastmm.solve.ridge.grid import RidgeGrid
 from fastmm.solve.ridge.problem import RidgeProblem
-from fastmm.solve.ridge.solution import target_penalties
+from fastmm.solve.ridge.solution import make_problem, target_penalties
 from fastmm.solve.scoring import best_of, refuse_overflow
 
 __all__ = ["LinearModel", "RidgeModel"]
@@ -56,10 +59,10 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         scored by their `codes` (n,) on the host; `data.y` are then the decisions aimed at,
         -1 and 1, one column or one for each class.
         """
-        problem = RidgeProblem(data.X, data.y, data.weight, self.fit_intercept, data.space)
+        problem = self._problem(data)
         labels = data.space.to_host(data.y) if codes is None else codes
         folds = make_folds(data.X.shape[0], groups, cv, labels, data.host_weight())
-        grid = RidgeGrid(problem, folds, alphas, bands, ratios)
+        grid = _grid(problem, folds, alphas, bands, ratios)
         scores = grid.scores(scoring, codes, per_target=per_target and not problem.flat)
         best = best_of(scores.reshape(-1, *scores.shape[2:]))
         self._keep(grid, best)
@@ -67,16 +70,19 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
 
     def _leave_out(self, data: Training, groups: Any, alpha: Any, blocks: Any = None) -> None:
         """Fit, and predict each group without it; alpha as for `solve_ridge`."""
-        problem = RidgeProblem(data.X, data.y, data.weight, self.fit_intercept, data.space)
+        problem = self._problem(data)
         weight = data.host_weight()
         folds = make_folds(data.X.shape[0], groups, None, data.space.to_host(data.y), weight)
         if blocks is not None:
             bands = Bands(blocks, data.X.shape[1])
-            self._keep(RidgeGrid(problem, folds, [1.0], bands, bands.penalties(alpha)[None]), 0)
+            self._keep(_grid(problem, folds, [1.0], bands, bands.penalties(alpha)[None]), 0)
             return
         penalty = target_penalties(alpha, problem.targets.shape[1])
         alphas, chosen = np.unique(penalty, return_inverse=True)
-        self._keep(RidgeGrid(problem, folds, alphas.tolist()), chosen)
+        self._keep(_grid(problem, folds, alphas.tolist()), chosen)
+
+    def _problem(self, data: Training) -> RidgeProblem:
+        return make_problem(data.X, data.y, data.weight, self.fit_intercept, data.space)
 
     def _keep(self, grid: RidgeGrid, chosen: Any) -> None:
         self.coef_, self.intercept_, held_out, self.solver_, rank = grid.fit(chosen)
@@ -87,9 +93,15 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
             rank_warning(rank, grid.problem.design.shape[1], stacklevel=5)
 
 
+def _grid(problem: RidgeProblem, folds: Folds, alphas: Any, *blocks: Any) -> RidgeGrid:
+    of = ChunkedGrid if isinstance(problem, ChunkedProblem) else RidgeGrid
+    return of(problem, folds, alphas, *blocks)
+
+
 class RidgeModel(RegressorMixin, LinearModel):  # type: ignore[misc]
     """A ridge regressor."""
 
+    @over_chunks
     def predict(self, X: Any) -> Any:
         r"""Predict the targets of new rows.
 

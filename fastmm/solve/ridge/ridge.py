@@ -8,6 +8,7 @@ import numpy as np
 
 from fastmm._check import one_of
 from fastmm.solve._inputs import Training, rank_warning, take_training
+from fastmm.solve.chunked.base import Rows
 from fastmm.solve.ridge.grid import RidgeGrid
 from fastmm.solve.ridge.iterative import iterative_pays, solve_ridge_iteratively
 from fastmm.solve.ridge.solution import solve_ridge
@@ -45,6 +46,11 @@ class Ridge(RidgeStream):
         Relative error of the fitted values at which "iterative" stops.
     max_iter : int, default 1000
         Iterations of "iterative" at most.
+    memory_limit : int, str or None, default None
+        Bytes that a fit may take beside `y`, such as ``2 * 10**9`` or "2GB": X is then read in
+        chunks, once for the fit and once for what is left out. X may be a NumPy array (as
+        `np.load` maps it), zarr, or anything of h5py's kind, with shape, dtype and slices. None
+        takes X into memory; dask arrays are always fitted in their chunks.
 
     Attributes
     ----------
@@ -72,11 +78,11 @@ class Ridge(RidgeStream):
     Solved in float64 whatever the dtype of the data; the data are centred before any
     product, so that a large mean costs no digits.
 
-    Data larger than memory, or on several machines, are given to `partial_fit` piece by
-    piece; machines that saw different rows are put together by `merge`. Order and pieces
-    do not matter, but by rounding. The sums take d^2 values, go into model files with the
-    model (so that it can learn on), and tell of patients only sums over the rows; `fit`
-    keeps none.
+    Data larger than memory are read under a `memory_limit`, or given to `partial_fit` piece
+    by piece; those on several machines are a dask array, or are seen by models that `merge`
+    puts together. Order and pieces do not matter, but by rounding. The sums take d^2 values,
+    go into model files with the model (so that it can learn on), and tell of patients only
+    sums over the rows; `fit` keeps none.
 
     References
     ----------
@@ -108,6 +114,7 @@ class Ridge(RidgeStream):
         precision: str = "float64",
         tol: float = 1e-10,
         max_iter: int = 1000,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
@@ -116,14 +123,15 @@ class Ridge(RidgeStream):
         self.precision = precision
         self.tol = tol
         self.max_iter = max_iter
+        self.memory_limit = memory_limit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Ridge:
         """Fit the coefficients.
 
         Parameters
         ----------
-        X : array of shape (n, d)
-            Rows of features.
+        X : array of shape (n, d), or dask array
+            Rows of features; with `memory_limit` anything that is sliced.
         y : array of shape (n,) or (n, targets)
             Targets, on the same device.
         sample_weight : array of shape (n,), optional
@@ -151,7 +159,11 @@ class Ridge(RidgeStream):
                 '`groups` need a factorisation to be left out, which solver="iterative" does '
                 'not make; use solver="auto" or give no groups.'
             )
-        data = take_training(self, X, y, sample_weight)
+        data = take_training(self, X, y, sample_weight, chunks=True)
+        if isinstance(data.X, Rows) and solver == "iterative":
+            raise ValueError(
+                '`solver="iterative"` needs all rows at once; take "auto" for rows in chunks.'
+            )
         for name in _FITTED:
             if hasattr(self, name):
                 delattr(self, name)
@@ -161,7 +173,9 @@ class Ridge(RidgeStream):
         if groups is not None:
             self._leave_out(data, groups, self.alpha, self.blocks)
         elif solver == "iterative" or (
-            solver == "auto" and iterative_pays(n, d, targets, data.space)
+            solver == "auto"
+            and not isinstance(data.X, Rows)
+            and iterative_pays(n, d, targets, data.space)
         ):
             self._iterate(data, targets)
         else:

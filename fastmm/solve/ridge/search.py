@@ -56,6 +56,8 @@ class RidgeCV(RidgeModel):
         the inverse penalties of 1, shares drawn from Dirichlet distributions.
     seed : int, default 0
         Seed of those draws.
+    memory_limit : int, str or None, default None
+        As in :class:`Ridge`.
 
     Attributes
     ----------
@@ -125,6 +127,7 @@ class RidgeCV(RidgeModel):
         blocks: Any = None,
         n_candidates: int = 32,
         seed: int = 0,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.alphas = alphas
         self.fit_intercept = fit_intercept
@@ -134,14 +137,15 @@ class RidgeCV(RidgeModel):
         self.blocks = blocks
         self.n_candidates = n_candidates
         self.seed = seed
+        self.memory_limit = memory_limit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> RidgeCV:
         """Choose the penalty and fit the coefficients.
 
         Parameters
         ----------
-        X : array of shape (n, d)
-            Rows of features.
+        X : array of shape (n, d), or dask array
+            Rows of features; with `memory_limit` anything that is sliced.
         y : array of shape (n,) or (n, targets)
             Targets, on the same device.
         sample_weight : array of shape (n,), optional
@@ -165,7 +169,7 @@ class RidgeCV(RidgeModel):
         above = -np.inf if self.blocks is None else 0.0
         alphas = grid(self.alphas, "alphas", minimum=0, above=above)
         scoring = one_of(self.scoring or SCORINGS[0], "scoring", SCORINGS)
-        data = take_training(self, X, y, sample_weight)
+        data = take_training(self, X, y, sample_weight, chunks=True)
         bands, ratios = None, None
         if self.blocks is not None:
             bands = Bands(self.blocks, data.X.shape[1])

@@ -8,12 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm._check import number, one_of
-from fastmm._space import enter
+from fastmm._space import Space, enter
+from fastmm.solve.chunked.base import Rows
+from fastmm.solve.chunked.problem import ChunkedProblem
 from fastmm.solve.ridge.bands import Bands
 from fastmm.solve.ridge.problem import RidgeProblem
 from fastmm.solve.scoring import REGRESSION_SCORINGS as SCORINGS
 
-__all__ = ["SCORINGS", "RidgeProblem", "RidgeSolution", "solve_ridge", "target_penalties"]
+__all__ = [
+    "SCORINGS",
+    "RidgeProblem",
+    "RidgeSolution",
+    "make_problem",
+    "solve_ridge",
+    "target_penalties",
+]
 
 _SOLVERS = ("auto", "primal", "dual", "svd")
 
@@ -60,8 +69,8 @@ def solve_ridge(
 
     Parameters
     ----------
-    X : array of shape (n, d), NumPy or CuPy
-        Design, of any real dtype, finite.
+    X : array of shape (n, d), NumPy or CuPy; or Rows
+        Design, of any real dtype, finite; or rows in chunks.
     y : array of shape (n,) or (n, targets)
         Targets, where `X` lives.
     alpha : float, array of shape (targets,), or one float for each block
@@ -109,8 +118,11 @@ def solve_ridge(
     """
     one_of(solver, "solver", _SOLVERS)
     one_of(precision, "precision", ("float64", "mixed"))
-    space, (X, y, weight), _ = enter(X=X, y=y, sample_weight=sample_weight)
-    problem = RidgeProblem(X, y, weight, fit_intercept, space)
+    if isinstance(X, Rows):
+        space, weight = X.space, sample_weight
+    else:
+        space, (X, y, weight), _ = enter(X=X, y=y, sample_weight=sample_weight)
+    problem = make_problem(X, y, weight, fit_intercept, space)
     if blocks is None:
         penalty = target_penalties(alpha, problem.targets.shape[1])
     else:
@@ -120,6 +132,12 @@ def solve_ridge(
     solved = problem.solve(penalty, solver, precision)
     error = problem.backward_error(solved.coef, penalty)
     return RidgeSolution(*problem.original(solved.coef), solved.solver, solved.rank, error)
+
+
+def make_problem(X: Any, y: Any, weight: Any, fit_intercept: bool, space: Space) -> RidgeProblem:
+    """Return the ridge problem of rows in memory, or of rows in chunks."""
+    of = ChunkedProblem if isinstance(X, Rows) else RidgeProblem
+    return of(X, y, weight, fit_intercept, space)
 
 
 def target_penalties(alpha: Any, targets: int) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from fastmm._space import Space
 from fastmm.solve.ridge.design import Design
 from fastmm.solve.ridge.refinement import refine
-from fastmm.solve.ridge.spectral import Spectrum, factorise, factorise_exactly
+from fastmm.solve.ridge.spectral import factorise, factorise_exactly
 from fastmm.solve.spd import solve_spd
 
 __all__ = ["RidgeSystem", "Solved"]
@@ -32,7 +32,7 @@ class RidgeSystem:
         self.space, self.weight, self.fit_intercept = space, weight, fit_intercept
         self.flat = y.ndim == 1
         self.targets = y.reshape(y.shape[0], -1).astype(np.float64)
-        design = self.design = Design(X, weight, fit_intercept, xp)
+        design = self.design = self._make_design(X)
         self.y_mean = xp.zeros(self.targets.shape[1])
         if fit_intercept:
             self.y_mean = xp.average(self.targets, axis=0, weights=weight)
@@ -55,6 +55,13 @@ class RidgeSystem:
             intercept = self.y_mean - self.design.offset() @ coef
             intercept = float(intercept[0]) if self.flat else intercept
         return (coef[:, 0] if self.flat else coef.T), intercept
+
+    def coefficients(self, spectrum: Any, columns: Any, alpha: Any) -> Any:
+        """Return coefficients (d, targets) of the scaled columns for some targets.
+
+        `alpha` is one number, or an array (targets, 1).
+        """
+        return spectrum.coefficients(self.y[:, columns], alpha)
 
     def solve(self, alpha: Any, solver: str = "auto", precision: str = "float64") -> Solved:
         """Solve for one alpha, or one for each target, on the host (targets,)."""
@@ -95,11 +102,14 @@ class RidgeSystem:
         by_fit = misfit / (size * length) if length > 0 else np.inf
         return float(min(float(xp.linalg.norm(gradient)) / (size * misfit), by_fit))
 
-    def _from_spectrum(self, spectrum: Spectrum, alpha: Any) -> Solved:
+    def _from_spectrum(self, spectrum: Any, alpha: Any) -> Solved:
         single = np.ndim(alpha) == 0
         alphas = alpha if single else self.space.asarray(np.asarray(alpha))[:, None]
         rank = spectrum.rank() if np.min(alpha) == 0 else self.design.shape[1]
-        return Solved(spectrum.coefficients(self.y, alphas), spectrum.kind, rank)
+        return Solved(self.coefficients(spectrum, slice(None), alphas), spectrum.kind, rank)
+
+    def _make_design(self, X: Any) -> Design:
+        return Design(X, self.weight, self.fit_intercept, self.xp)
 
     def _by_cholesky(self, alpha: float, primal: bool) -> Any:
         design = self.design

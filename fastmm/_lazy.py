@@ -1,0 +1,140 @@
+"""The door of operators for images that are not in memory, or must not be there as a whole.
+
+An operator works on arrays. `streamed` and `streamed_transform` let the same call take
+sources that are read when they are asked for, a `memory_limit` and an `out`, and dask
+arrays: none of it touches the operator's own code, nor the time of a plain call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fastmm.streams.costs import Cost
+
+__all__ = ["Cost", "refuse_for_dask", "streamed", "streamed_transform"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Types of images that are known to be no source of their own; others are looked at once.
+_PLAIN: set[type] = {np.ndarray, np.memmap, np.ma.MaskedArray, list, tuple}
+_OURS = ("memory_limit", "out")
+
+
+def streamed(spatial: str | int, cost: Cost | None = None) -> Callable[[F], F]:
+    """Let a function of images read them, and write its result, in chunks.
+
+    Parameters
+    ----------
+    spatial : str or int
+        How many trailing axes make an image; or the name of the argument that says so, by
+        its value or by its length.
+    cost : Cost, optional
+        What the function needs on the way.
+
+    Returns
+    -------
+    callable
+        The decorator. The function's own `memory_limit` and `out` are never set.
+
+    Examples
+    --------
+    >>> @streamed(0)
+    ... def double(images, *, memory_limit=None, out=None):
+    ...     return 2 * images
+    >>> double(np.arange(3), memory_limit="1MB")
+    array([0, 2, 4])
+    """
+    cost = cost or Cost()
+
+    def decorate(function: F) -> F:
+        parameters = signature(function)
+
+        @wraps(function)
+        def entry(
+            images: Any, *args: Any, memory_limit: Any = None, out: Any = None, **options: Any
+        ) -> Any:
+            if memory_limit is None and out is None and type(images) in _PLAIN:
+                return function(images, *args, **options)
+            given = parameters.bind(images, *args, **options)
+            given.apply_defaults()
+            named = {n: v for n, v in given.arguments.items() if n not in _OURS}
+            images = named.pop(next(iter(parameters.parameters)))
+            if type(images).__module__.startswith("dask."):
+                refuse_for_dask(memory_limit, out)
+                from fastmm.dask_images import map_images
+
+                return map_images(entry, images, _spatial(spatial, named), named)
+            if memory_limit is None and out is None and _is_plain(images):
+                return function(images, **named)
+            from fastmm.streams.mapping import map_in_chunks
+
+            return map_in_chunks(
+                function, images, named, spatial=_spatial(spatial, named), cost=cost,
+                memory_limit=memory_limit, out=out,
+            )  # fmt: skip
+
+        return entry  # type: ignore[return-value]
+
+    return decorate
+
+
+def streamed_transform(cost: Cost | None = None) -> Callable[[F], F]:
+    """Let the method ``transform(self, images)`` do as `streamed` functions; rows are axis 0."""
+    cost = cost or Cost()
+
+    def decorate(method: F) -> F:
+        name = method.__name__
+
+        @wraps(method)
+        def entry(self: Any, images: Any, *, memory_limit: Any = None, out: Any = None) -> Any:
+            if memory_limit is None and out is None and type(images) in _PLAIN:
+                return method(self, images)
+            if type(images).__module__.startswith("dask."):
+                refuse_for_dask(memory_limit, out)
+                from fastmm.dask_images import map_images
+
+                return map_images(getattr(self, name), images, images.ndim - 1, {})
+            if memory_limit is None and out is None and _is_plain(images):
+                return method(self, images)
+            from fastmm.streams.mapping import map_in_chunks
+
+            return map_in_chunks(
+                method.__get__(self), images, {}, spatial=None, cost=cost,
+                memory_limit=memory_limit, out=out,
+            )  # fmt: skip
+
+        return entry  # type: ignore[return-value]
+
+    return decorate
+
+
+def _spatial(spatial: str | int, named: dict[str, Any]) -> int:
+    value: Any = spatial if isinstance(spatial, int) else named[spatial]
+    if hasattr(value, "__len__"):
+        return len(value)
+    # What is no number is the operator's own to refuse, in its own words.
+    return value if type(value) is int else 1
+
+
+def _is_plain(images: Any) -> bool:
+    from fastmm.streams.sources import is_source
+
+    if is_source(images):
+        return False
+    _PLAIN.add(type(images))
+    return True
+
+
+def refuse_for_dask(memory_limit: Any, out: Any) -> None:
+    """Refuse what a call on dask arrays cannot heed."""
+    for name, value in (("memory_limit", memory_limit), ("out", out)):
+        if value is not None:
+            raise TypeError(
+                f"`{name}` must be None for dask arrays: their chunks say what is in memory at a "
+                "time, and to_zarr() or store() write them."
+            )

@@ -1,0 +1,88 @@
+"""The command ``plan``, which takes the options of ``train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastmm.cli_choices import (
+    Channels,
+    CohortFile,
+    Device,
+    Features,
+    Fusion,
+    Group,
+    Ids,
+    Images,
+    Interactions,
+    Label,
+    Masks,
+    Model,
+    Output,
+    Outside,
+    Pool,
+    Suv,
+    Tables,
+    Windows,
+)
+from fastmm.cli_options import read_channels, read_pairs, read_windows
+
+__all__ = ["plan"]
+
+
+def plan(
+    cohort: CohortFile,
+    label: Label,
+    group: Group = None,
+    image: Images = None,
+    table: Tables = None,
+    mask: Masks = None,
+    outside: Outside = "blank",
+    features: Features = None,
+    model: Model = "ridge",
+    fusion: Fusion = "stack",
+    interactions: Interactions = False,
+    window: Windows = None,
+    channel: Channels = None,
+    suv: Suv = None,
+    pool: Pool = "mean",
+    device: Device = "auto",
+    output: Output = Path("fastmm-train"),
+    ids: Ids = False,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory that arrays may take, as 2GB or 500MB. Default: all of the machine.",
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write JSON too; - prints only JSON."),
+    ] = None,
+) -> None:
+    """Tell what a training takes before it runs: bytes, seconds, memory, and what fits.
+
+    Headers of a sample are read, no pixel; rates of this machine are measured.
+    """
+    from fastmm.plan_job import plan_job
+
+    read_windows(window or []), read_channels(channel or [])  # a mistake in them shows now
+    plan_job(
+        cohort,
+        output=file,
+        label=label,
+        group=group,
+        images=image or [],
+        tables=table or [],
+        masks=read_pairs(mask or [], "--mask", "IMAGE=COLUMN"),
+        features=read_pairs(features or [], "--features", "IMAGE=NAME"),
+        model=model,
+        fusion=fusion,
+        interactions=interactions,
+        pool=pool,
+        device=device,
+        memory_limit=memory_limit,
+    )

@@ -1,0 +1,243 @@
+"""Plan a study before anything runs: bytes, flops, seconds, memory, and what fits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fastmm._check import one_of
+from fastmm.planning.fit_costs import solver_words
+from fastmm.planning.machines import (
+    STATED_GPU,
+    Machine,
+    measured_gpu,
+    this_machine,
+    with_storage,
+)
+from fastmm.planning.options import count_file, count_numbers
+from fastmm.planning.outlook import Outlook, look_out
+from fastmm.planning.sizes import StudySize
+from fastmm.planning.stages import Job, final_fit
+from fastmm.streams.limits import check_limit
+
+__all__ = ["Plan", "plan"]
+
+_MODELS = ("ridge", "linear", "lssvm", "svm", "deep")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study takes.
+
+    Attributes
+    ----------
+    size : StudySize
+        What was counted.
+    model, fusion : str
+        What is fitted.
+    solver : str
+        How the final model is solved, in words.
+    memory_limit : int or None
+        Bytes that arrays may take, as asked for.
+    outlooks : tuple of Outlook
+        One for each device: the one to expect first.
+    """
+
+    size: StudySize
+    model: str
+    fusion: str
+    solver: str
+    memory_limit: int | None
+    outlooks: tuple[Outlook, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Expected seconds on the first device."""
+        return self.outlooks[0].seconds
+
+    @property
+    def peak_bytes(self) -> float:
+        """Memory at most, beyond the start of Python and with imports counted in."""
+        return self.outlooks[0].needs.peak
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes of image files."""
+        return sum(image.file_bytes for image in self.size.images)
+
+    @property
+    def fits(self) -> bool:
+        """Whether it fits on the first device."""
+        return self.outlooks[0].fits
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain data, for JSON."""
+        return {
+            "size": asdict(self.size),
+            "model": self.model,
+            "fusion": self.fusion,
+            "solver": self.solver,
+            "memory_limit": self.memory_limit,
+            "read_bytes": self.read_bytes,
+            "outlooks": [
+                {
+                    "device": each.device,
+                    "measured": each.measured,
+                    "seconds": each.seconds,
+                    "flops": each.flops,
+                    "peak_bytes": each.needs.peak,
+                    "fits": each.fits,
+                    "limit": each.limit,
+                    **asdict(each),
+                }
+                for each in self.outlooks
+            ],
+        }
+
+
+def plan(
+    cohort: str | os.PathLike[str] | None = None,
+    *,
+    label: str | None = None,
+    group: str | None = None,
+    images: Sequence[str] = (),
+    tables: Sequence[str] = (),
+    masks: Mapping[str, str] | None = None,
+    features: Mapping[str, str] | None = None,
+    patients: int | None = None,
+    rows: int | None = None,
+    slices: int = 1,
+    shape: Sequence[int] = (512, 512),
+    modalities: int | Mapping[str, Any] = 1,
+    columns: int = 0,
+    classes: int = 2,
+    pool: str = "mean",
+    model: str = "ridge",
+    fusion: str = "stack",
+    interactions: bool = False,
+    memory_limit: int | str | None = None,
+    device: str = "auto",
+    machine: Machine | None = None,
+    gpu: Machine | None = None,
+) -> Plan:
+    r"""Tell what a training takes before it runs: from a cohort file, or from numbers.
+
+    Work is counted in flops, bytes and steps for each stage, and
+
+    .. math:: t = \frac{\text{flops}}{\text{rate of matrix products}} + \frac{\text{bytes}}
+              {\text{bandwidth}} + \text{steps} \cdot \text{seconds of a step}
+
+    over rates of this machine, which are measured first, in a second or two.
+
+    Parameters
+    ----------
+    cohort : path, optional
+        Cohort file, as for ``fastmm train``. Its table and the headers of at most 48
+        examinations of each modality are read, no pixel; with it come `label`, `group`,
+        `images`, `tables`, `masks` and `features`, which mean what the command's options do.
+    label, group : str, optional
+        Columns with the class and the patient of each row.
+    images : sequence of str
+        Columns with image files or folders.
+    tables : sequence of str
+        "COL,COL" or "FILE.csv:KEY".
+    masks, features : dict of str to str, optional
+        For image columns the mask, and the kind of features.
+    patients : int, optional
+        Without a file: number of patients.
+    rows : int, optional
+        Number of examinations. Default: one a patient.
+    slices : int, default 1
+        Slices of an examination, each a DICOM file.
+    shape : (height, width), default (512, 512)
+        Stored pixels of a slice, 16 bits each.
+    modalities : int or dict of str to ImageModality, default 1
+        Number of image modalities, or what each of them is.
+    columns : int, default 0
+        Columns of a table.
+    classes : int, default 2
+        Number of classes.
+    pool : {"mean", "max", "stack", "rows"}, default "mean"
+        How slices become a row.
+    model : {"ridge", "linear", "lssvm", "svm", "deep"}, default "ridge"
+        What is validated and fitted.
+    fusion : {"stack", "kernel", "late"}, default "stack"
+        How modalities are fused.
+    interactions : bool, default False
+        Whether kernels are fused as a product, which costs the same.
+    memory_limit : int or str, optional
+        Bytes that arrays may take beside the program itself, or text such as "2GB". Default:
+        the memory of the machine.
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Where images are processed. "auto" plans for both: the GPU that is here, or else an
+        H200 by its data sheet, marked as stated.
+    machine, gpu : Machine, optional
+        Plan for these, and measure nothing.
+
+    Returns
+    -------
+    Plan
+        Stages with seconds, memory, chunks, and options that mend what does not fit.
+
+    Raises
+    ------
+    CohortError
+        With all mistakes of the cohort file that were found.
+    FastmmError
+        If a header that is read is damaged.
+    ValueError, TypeError
+        About an argument that cannot be.
+
+    Notes
+    -----
+    Models are fitted on the host, whatever `device` is. Memory is the peak beyond what an
+    empty Python takes. Expect memory within 25 %, and time within a factor of two on a
+    machine that is otherwise idle; see `benchmarks/bench_plan.py` for what was measured.
+    Sizes of a sample are scaled to the cohort: series of unlike lengths widen the error.
+
+    Examples
+    --------
+    >>> import fastmm
+    >>> from fastmm.planning.machines import STATED_NODE
+    >>> found = fastmm.plan(patients=1000, slices=40, machine=STATED_NODE, device="cpu")
+    >>> found.read_bytes // 10**9, found.fits
+    (21, True)
+    """
+    from fastmm.multimodal import MultimodalClassifier
+
+    one_of(model, "model", _MODELS)
+    MultimodalClassifier({}, solver=model, fusion=fusion, interactions=interactions).check_options()
+    one_of(device, "device", ("auto", "cpu", "cuda"))
+    limit = check_limit(memory_limit)
+    if (cohort is None) == (patients is None):
+        raise ValueError("Give either `cohort`, a file, or the number of `patients`.")
+    if cohort is None and patients is not None:
+        counted = count_numbers(
+            patients, rows=rows, slices=slices, shape=shape, modalities=modalities,
+            columns=columns, classes=classes, pool=pool, solver=model,
+        )  # fmt: skip
+    else:
+        counted = count_file(
+            Path(cohort or ""), label=label, group=group, images=images, tables=tables,
+            masks=masks or {}, features=features or {}, pool=pool, solver=model,
+        )  # fmt: skip
+    job = Job(counted.size, model, fusion)
+    host = machine or with_storage(this_machine(), counted.files)
+    outlooks = tuple(
+        look_out(job, host, card, None if limit is None else float(limit))
+        for card in _cards(device, machine, gpu)
+    )
+    return Plan(counted.size, model, fusion, solver_words(final_fit(job)), limit, outlooks)
+
+
+def _cards(device: str, machine: Machine | None, gpu: Machine | None) -> list[Machine | None]:
+    """Return the GPUs to plan for, None for the processor alone; the likeliest first."""
+    if device == "cpu":
+        return [None]
+    here = gpu or (measured_gpu() if machine is None else None)
+    if device == "cuda":
+        return [here or STATED_GPU]
+    return [here, None] if here is not None else [None, STATED_GPU]

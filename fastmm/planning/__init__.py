@@ -1,0 +1,1 @@
+"""Parts of the planner: what is counted, what it costs on a machine, and whether it fits."""

@@ -1,0 +1,72 @@
+"""How much memory a study takes at most, stage by stage."""
+
+from __future__ import annotations
+
+from fastmm.planning import rates
+from fastmm.planning.deep_costs import axes_of
+from fastmm.planning.fit_costs import Fit
+from fastmm.planning.sizes import ImageSize, StudySize
+
+__all__ = ["base_bytes", "feature_bytes", "fit_bytes", "images_bytes", "table_bytes"]
+
+_FEW_ROWS, _NOVEL = 1500, 1000
+_ACTIVATIONS = 60  # float32 maps of the full size that a network keeps, for each row of a batch
+_BATCH = 32
+_BUFFERS = 1.5  # of a file for each reader
+
+
+def base_bytes(size: StudySize, solver: str) -> float:
+    """Return what imports and compiled kernels take, whatever the size."""
+    found = rates.BASE + (rates.IMAGES if size.images else 0.0)
+    return found + (rates.DEEP if solver == "deep" else 0.0)
+
+
+def images_bytes(image: ImageSize, resident: int, readers: int) -> float:
+    """Return what `resident` slices take while they are read and become features."""
+    files = max(image.files, 1)
+    buffers = _BUFFERS * readers * image.pixel_bytes / files
+    if image.masked:
+        buffers = 3.0 * image.pixel_bytes / files + 4.0 * image.pixel_bytes / files
+    workspace = float(image.largest * image.slice_bytes)
+    if image.features == "patches":
+        workspace = image.largest * 4.0 * image.patches * image.patch * 2
+    elif image.features == "statistics":
+        workspace = 8.0 * image.slice_bytes
+    return resident * float(image.slice_bytes) + max(buffers, workspace)
+
+
+def feature_bytes(image: ImageSize) -> float:
+    """Return what the features of a modality take."""
+    return 4.0 * image.rows * image.width
+
+
+def table_bytes(size: StudySize) -> float:
+    """Return what the cells of all tables take as text."""
+    return float(rates.CELL_BYTES * size.rows * sum(t.columns for t in size.tables))
+
+
+def fit_bytes(fit: Fit, size: StudySize) -> float:
+    """Return what a fit takes at most beside the features it is given."""
+    n, d = fit.rows, fit.width
+    features = 4.0 * n * d
+    if fit.solver == "deep":
+        maps = sum(4.0 * _product(axes_of(image)) * 16 for image in size.images)
+        return 3.0 * features + _ACTIVATIONS / 16 * _BATCH * maps
+    novel = rates.NOVEL * 8.0 * min(n, _NOVEL) ** 2
+    tuned = min(n, _FEW_ROWS)
+    kernels = rates.TUNING + len(fit.widths) + (0 if fit.form == "linear" else 2)
+    tuning = 3.0 * features + 8.0 * tuned * tuned * kernels if fit.tuned else 0.0
+    if fit.form == "linear":
+        solving = rates.DESIGN * features + rates.SQUARE * 8.0 * min(n, d) ** 2
+    else:
+        solving = 6.0 * features + rates.SYSTEM * 8.0 * n * n
+    if fit.fusion == "late" and len(fit.widths) > 1:
+        tuning = 0.0
+    return max(tuning, solving, 4.0 * features + novel)
+
+
+def _product(axes: tuple[int, ...]) -> float:
+    found = 1.0
+    for length in axes:
+        found *= length
+    return found

@@ -1,0 +1,82 @@
+"""Calibrated constants of the planner: what is not given by bytes and flops alone.
+
+Each was measured once, as processor time of one thread on an AMD EPYC core of 48 GFLOP/s
+(float64 matrix products) and 24 GB/s (copies), with numpy 2.4, numba 0.68, scipy 1.17 and
+scikit-learn 1.9, and is used as it is on other machines: `benchmarks/bench_plan.py` tells how
+far a plan then is from a run. Nothing here was fitted to a run that a test compares with.
+"""
+
+from __future__ import annotations
+
+__all__: list[str] = []
+
+# Files. 1,024 DICOM slices in folders of 8, of 256 x 256 and 512 x 512 pixels of 16 bits.
+FILE_LONE = 30e-6  # seconds of Python for a header, on one core
+FILE = 170e-6  # seconds for a file to be opened, read and resized, on all cores
+PIXEL_BYTE = 0.25e-9  # seconds for a stored byte
+NORMALISE = 1.5e-9  # seconds for a resized pixel
+# What a decoder takes for each byte that comes out: one image of 512 x 512 x 16 bits, smoothed
+# noise that shrinks by half (pictures: 8 bits).
+DECODE = {
+    "plain": 0.0,
+    "gzip": 5.6e-9,
+    "PNG": 12.3e-9,
+    "JPEG": 5.9e-9,
+    "TIFF": 5.6e-9,  # not measured: as gzip, which most are packed by
+    "RLE": 16.9e-9,
+    "JPEG lossless": 3.9e-9,
+    "JPEG-LS": 9.9e-9,
+    "JPEG 2000": 67e-9,
+}
+
+# Features of a slice, seconds on one core, for each pixel of a patch or of a slice.
+PATCH_PIXEL = 2.4e-9  # 225 patches of 256 pixels in 135 microseconds
+SLICE_FEATURES = 15e-6
+STATISTIC_PIXEL = 0.21e-6  # sorted for percentiles: 3.5 ms of 128 x 128
+
+# Tables, seconds of Python.
+CELL = 1.2e-6  # a cell that is read, checked and parsed
+COLUMN = 30e-6  # a column that is encoded, in each fit
+FIT_CELL = 0.25e-6  # and a cell of it
+
+# Fits, seconds: of NumPy's element-wise work, on one core.
+FIT = 1.5e-3
+FIT_MODALITY = 2e-3
+FIT_ROW = 10e-6  # calibration of scores, conformal scores, folds
+ELEMENT = 40e-9  # for each element of the features that is standardised and stacked
+APPLY = 8e-9  # for each element of rows that are predicted
+SOLVE = 1e-3
+SOLVE_ELEMENT = 40e-9  # for each element of the matrix a ridge search takes
+LOSS = 0.25e-3  # an evaluation of the held-out loss
+LOSS_ELEMENT = 60e-9  # and each element of the kernel in it
+FUSE_ELEMENT = 12e-9  # each element of each modality's kernel, weighed and differentiated
+JOINT_ELEMENT = 20e-9  # each element of an RBF kernel and its derivative
+MACHINE_ELEMENT = 20e-9  # each element of the system of a machine, for each penalty
+HINGE = 2e-3  # a support vector machine that starts near its solution
+EIGH = 9.0  # flops of an eigendecomposition in products of matrices, over n^3
+
+# A network: share of the rate of float32 products that convolutions reach (torch on one core).
+CONVOLUTION = 0.6
+STEP = 30e-3  # seconds of a step of the optimiser beside its rows
+EPOCHS = 40  # of at most 60, for early stopping waits for 10 without gain
+
+# Imports of the command; with images Numba's kernels from their cache, too.
+START = 2.0
+START_IMAGES = 0.4
+
+# Report: pages and figures; an area in resampled patients.
+REPORT = 1.2
+RESAMPLED_ROW = 25e-9
+
+# Memory, bytes beyond the start of Python.
+BASE = 180e6  # imports of the command: NumPy, SciPy, scikit-learn, rich
+IMAGES = 118e6  # Numba with its compiled kernels, pydicom, threads
+DEEP = 330e6  # torch
+CUDA = 500e6  # CuPy and the driver's context on the host; not measured
+PAGE = 37e6  # Matplotlib and Jinja, for the report
+CELL_BYTES = 100  # a cell of a table as text, in the lists and columns that hold it
+TUNING = 11  # kernels of float64 that a step of the search of weights holds, and one a modality
+DESIGN = 10.3  # copies of a fit's features, in units of their float32 bytes
+SQUARE = 2  # matrices of the smaller side that a ridge search holds beside them
+SYSTEM = 3.6  # kernels of float64 that a machine holds
+NOVEL = 5  # kernels of at most 1,000 rows

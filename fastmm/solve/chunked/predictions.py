@@ -1,0 +1,41 @@
+"""Predictions for rows in chunks: lazily for dask arrays, one after the other under a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fastmm.solve.chunked.base import FLOAT, Rows
+from fastmm.solve.chunked.rows import is_dask, rows_of
+
+__all__ = ["over_chunks"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def over_chunks(method: F) -> F:
+    """Let a method ``predict(self, X)`` take dask arrays, and sources under `memory_limit`."""
+
+    @wraps(method)
+    def call(self: Any, X: Any) -> Any:
+        if type(X) is np.ndarray:  # the common case pays nothing
+            return method(self, X)
+        if is_dask(X):
+            from sklearn.utils.validation import check_is_fitted
+
+            from fastmm.dask_rows import map_rows
+
+            check_is_fitted(self)
+            return map_rows(method.__get__(self), X)
+        rows = rows_of(X, getattr(self, "memory_limit", None))
+        return method(self, X) if rows is None else _one_by_one(method.__get__(self), rows)
+
+    return call  # type: ignore[return-value]
+
+
+def _one_by_one(predict: Callable[[Any], Any], rows: Rows) -> Any:
+    parts = rows.chunks(per_row=2 * FLOAT)
+    return np.concatenate(list(rows.each(predict, parts)))

@@ -1,0 +1,58 @@
+"""Which arrays are fitted in chunks, and what is too large to be taken at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastmm.solve.chunked.base import FLOAT, Rows
+from fastmm.solve.chunked.local import LocalRows
+from fastmm.streams.limits import check_limit, say_bytes
+
+__all__ = ["gathered", "in_memory", "is_dask", "rows_of"]
+
+_COPIES = 4  # of an n x n kernel matrix, that an exact kernel machine holds
+
+
+def rows_of(X: Any, limit: int | str | None) -> Rows | None:
+    """Return the rows of `X` if they come in chunks: of dask arrays, or under a limit."""
+    if is_dask(X):
+        from fastmm.dask_rows import DaskRows
+
+        return DaskRows(X, check_limit(limit))
+    if isinstance(X, Rows):
+        return X
+    size = check_limit(limit)
+    if size is None:
+        return None
+    sliced = all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
+    home = type(X).__module__.partition(".")[0]
+    if not sliced or home in ("cupy", "torch", "jax", "jaxlib", "pandas", "scipy"):
+        return None
+    if len(X.shape) != 2 or np.dtype(X.dtype).kind not in "biuf":
+        return None  # refused, or read, as what is in memory
+    return LocalRows(X, size)
+
+
+def is_dask(array: Any) -> bool:
+    """Say whether something is a collection of dask's."""
+    return type(array).__module__.partition(".")[0] in ("dask", "dask_expr")
+
+
+def in_memory(array: Any) -> Any:
+    """Compute a dask collection of labels, targets, weights or groups."""
+    return array.compute() if is_dask(array) else array
+
+
+def gathered(rows: Rows, name: str) -> Any:
+    """Return all rows, where an exact kernel machine of them fits into the memory."""
+    n, d = rows.shape
+    needed = FLOAT * (2 * n * d + _COPIES * n * n)
+    if needed > rows.limit:
+        raise ValueError(
+            f"{name} of {n} rows needs their whole kernel matrix, {say_bytes(needed)} with the "
+            f"rows, and may take {say_bytes(rows.limit)}. Raise `memory_limit`, take "
+            '`KernelRidge(solver="nystrom")`, or `NystromFeatures` and a ridge model on them.'
+        )
+    return rows.take(slice(0, n))

@@ -1,0 +1,159 @@
+"""An operator applied in chunks: from any source, within a limit, to any place."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastmm._check import dtype_of_result
+from fastmm._space import enter
+from fastmm.streams.chunks import Needs, plan_chunks
+from fastmm.streams.costs import Cost
+from fastmm.streams.limits import check_limit
+from fastmm.streams.masks import Mask
+from fastmm.streams.pipeline import flow
+from fastmm.streams.sinks import Sink, open_sink
+from fastmm.streams.sources import Region, Source, open_source
+
+__all__ = ["map_in_chunks"]
+
+# Bytes read and made for one chunk: large enough to hide what a chunk costs in Python, small
+# enough that the allocator hands the same memory out again, and that a cache keeps some of it.
+_CAP = {"cpu": 1 << 24, "simulator": 1 << 24, "cuda": 1 << 28}
+
+Function = Callable[..., Any]
+
+
+def map_in_chunks(
+    function: Function,
+    images: Any,
+    named: Mapping[str, Any],
+    *,
+    spatial: int | None,
+    cost: Cost,
+    memory_limit: Any = None,
+    out: Any = None,
+) -> Any:
+    """Return ``function(images, **named)``, some images at a time.
+
+    Parameters
+    ----------
+    function : callable
+        Treats each image by itself.
+    images : array, memory-mapped array, chunked store, or list of arrays
+        Batch axes first.
+    named : mapping
+        Its other arguments; `mask` is cut as the images are, and ``per="batch"`` keeps all
+        images together.
+    spatial : int or None
+        How many trailing axes make an image; None: all but the first.
+    cost : Cost
+        What `function` needs beside input and result.
+    memory_limit : int, str or None
+        Bytes that the call may take in addition to what is in memory already.
+    out : array, memory-mapped array, chunked store, or None
+        Where the result goes; None: a new array.
+
+    Returns
+    -------
+    array
+        `out`, or what ``function(images, **named)`` would return.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `function`; if the limit is too small, or `out` cannot take the result.
+
+    Examples
+    --------
+    >>> images = np.arange(12.0).reshape(3, 2, 2)
+    >>> map_in_chunks(np.negative, images, {}, spatial=2, cost=Cost(), memory_limit=200)[2, 1]
+    array([-10., -11.])
+    """
+    limit, source = check_limit(memory_limit), open_source(images)
+    shape, rank = source.shape, len(source.shape)
+    own_axes = max(0, rank - (rank - 1 if spatial is None else spatial))
+    shape_out, dtype_out = _probe(function, source, named, own_axes)
+    together = named.get("per") == "batch"
+    batch = () if together else shape[:own_axes]
+    mask = Mask(named["mask"], shape) if named.get("mask") is not None else None
+    sink = open_sink(out, shape_out, dtype_out, source)
+    needs = _needs(source, sink, len(batch), (shape_out, dtype_out), cost, mask)
+    # What comes without a copy, and goes nowhere, is best done at once where it fits.
+    cap = sys.maxsize if source.is_view and sink.own else _CAP[source.space.kind]
+    chunks = plan_chunks(batch, needs, limit, cap, (source.grain, sink.grain))
+    if len(chunks) == 1 and sink.own:
+        part = source.read(()), mask and mask.read(())
+        result = source.way_out(_apply(function, part, named))
+        source.drop(())
+        return result
+    sink.make()
+
+    def read(region: Region) -> tuple[Any, Any]:
+        source.fetch(region)
+        return source.read(region), mask and mask.read(region)
+
+    def compute(region: Region, part: tuple[Any, Any]) -> Any:
+        made = _apply(function, part, named)
+        if source.space.kind == "simulator":
+            _, (made,), _ = enter(made=made)
+        source.drop(region)
+        wanted = (*(s.stop - s.start for s in region), *shape_out[len(region) :])
+        if tuple(made.shape) != wanted or made.dtype != dtype_out:
+            raise ValueError(
+                "`images` must give results of one shape and dtype, got "
+                f"{tuple(made.shape)} {made.dtype} where {wanted} {dtype_out} was expected."
+            )
+        return made
+
+    flow(
+        chunks, read, compute, sink.write,
+        reads=not source.in_memory, writes=not sink.in_memory,
+    )  # fmt: skip
+    return sink.finish()
+
+
+def _apply(function: Function, part: tuple[Any, Any], named: Mapping[str, Any]) -> Any:
+    images, mask = part
+    return (
+        function(images, **named) if mask is None else function(images, **{**named, "mask": mask})
+    )
+
+
+def _probe(
+    function: Function, source: Source, named: Mapping[str, Any], own_axes: int
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Learn shape and dtype of the result from no images at all; bad arguments show here."""
+    plain = dict(named)
+    if "mask" in plain:
+        plain["mask"] = None
+    if "per" in plain and plain["per"] == "batch":
+        plain["per"] = "image"
+    made = function(source.empty(own_axes > 0), **plain)
+    shape = tuple(int(size) for size in made.shape[1:])
+    return ((source.shape[0], *shape) if own_axes else shape), np.dtype(made.dtype)
+
+
+def _needs(
+    source: Source,
+    sink: Sink,
+    batch: int,
+    result: tuple[tuple[int, ...], np.dtype[Any]],
+    cost: Cost,
+    mask: Mask | None,
+) -> Needs:
+    pixels = math.prod(source.shape[batch:])
+    before = pixels * source.dtype.itemsize
+    floats = pixels * dtype_of_result(source.dtype).itemsize
+    after = math.prod(result[0][batch:]) * result[1].itemsize
+    made = math.prod(result[0]) * result[1].itemsize if sink.own else 0
+    size = cost.device_size if source.space.kind == "cuda" else cost.size
+    fixed = made + int(cost.images * floats) + size + source.extra + sink.extra
+    each = source.copies * before + cost.inputs * floats + (1 + cost.outputs + sink.copies) * after
+    if mask is not None:
+        fixed, each = fixed + mask.extra, each + pixels * (1 + mask.itemsize)
+    return Needs(fixed, int(each), before + after, made)
