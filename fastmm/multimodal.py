@@ -13,9 +13,9 @@ from fastmm.conformity import Conformity
 from fastmm.fused_solvers import CLASSIFIERS
 from fastmm.multimodal_base import Multimodal, mean_by
 from fastmm.solve.grouped import make_folds
-from fastmm.validate.bootstrap import coverage
 from fastmm.validate.calibration import calibrated, fit_calibration
 from fastmm.validate.conformal_sets import leads
+from fastmm.validate.resampling import coverage
 
 __all__ = ["MultimodalClassifier"]
 

@@ -13,7 +13,7 @@ from fastmm.conformity import Conformity
 from fastmm.fused_solvers import REGRESSORS
 from fastmm.multimodal_base import Multimodal, mean_by
 from fastmm.solve.grouped import make_folds
-from fastmm.validate.bootstrap import coverage
+from fastmm.validate.resampling import coverage
 
 __all__ = ["MultimodalRegressor"]
 
