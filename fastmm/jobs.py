@@ -62,6 +62,7 @@ def train_job(
     fusion: str = "stack",
     interactions: bool = False,
     pool: str = "mean",
+    by: Sequence[str] = (),
     device: str = "auto",
     ids: bool = False,
     task: Task | None = None,
@@ -89,7 +90,7 @@ def train_job(
             )
     sources = _name_tables(tables, taken=images)
     cohort = read_cohort(
-        cohort_file, label=label, group=group, images=images, tables=sources, masks=masks
+        cohort_file, label=label, group=group, images=images, tables=sources, masks=masks, by=by
     )
     windows, channels = windows or {}, channels or {}
     regions, features, deep = masks or {}, features or {}, "deep" in models
@@ -124,6 +125,7 @@ def train_job(
         "interactions": interactions,
         "pool": pool,
         "group": group,
+        "by": list(by),
     }
     with _noting_warnings() as warned:
         study = run_study(

@@ -10,12 +10,17 @@ from typing import Any
 import numpy as np
 
 from fastmm import __version__
+from fastmm.blocks import Block
 from fastmm.cohort import Cohort
 from fastmm.environment import environment
+from fastmm.findings.comparing import compare_sets
 from fastmm.findings.describing import describe_cohort, describe_scheme, variance_shares
+from fastmm.findings.learning import learning_curve
+from fastmm.findings.permuting import permute_set
 from fastmm.findings.reading import Task, read_blocks
-from fastmm.findings.scoring import score_set
-from fastmm.findings.validation import Plan, plan_sets, validate_sets
+from fastmm.findings.scoring import SetScores, score_set
+from fastmm.findings.subgroups import subgroup_scores
+from fastmm.findings.validation import Plan, Validated, plan_sets, validate_sets
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.stopwatch import Stopwatch
 from fastmm.validate.nested import OutOfFold
@@ -96,27 +101,30 @@ def run_study(
     blocks, pictures = read_blocks(cohort, modalities, device, watch, task)
     sets, notes = plan_sets(plan)
     found = validate_sets(cohort, plan, sets, blocks, watch, task)
-    scores, curves = [], []
-    for one in found:
-        score, curve, said = score_set(one)
-        scores.append(score)
-        curves += curve
-        notes += [f"{one.model}, {one.features}: {text}" for text in said]
+    chosen = next(one for one in found if one.names == tuple(modalities))
+    scores = _score(plan, found, blocks, notes, watch, task)
+    comparisons, said = compare_sets(found, [each.numbers for each in scores])
+    with watch("learning curve"):
+        learning = _learning(plan, found, comparisons, chosen, blocks, task)
     final = plan.final()
     with watch("fit the final model") as stage:
         final.fit(blocks, cohort.y, groups=cohort.groups)
         stage.fits += 1
-    chosen = next(one for one in found if one.names == tuple(modalities))
     held_out = chosen.held_out
     results = {
         **about,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "fastmm": __version__,
-        "cohort": describe_cohort(cohort, modalities, blocks, notes),
+        "cohort": describe_cohort(cohort, modalities, blocks, [*notes, *said]),
         "validation": describe_scheme(held_out, cohort),
-        "scores": scores,
+        "scores": [each.numbers for each in scores],
         "chosen": chosen.about,
-        "roc": curves,
+        "comparisons": comparisons,
+        "by_class": [row for each in scores for row in each.by_class],
+        "subgroups": subgroup_scores(chosen, cohort.by),
+        "roc": [curve for each in scores for curve in each.roc],
+        "calibration": [curve for each in scores for curve in each.calibration],
+        "learning_curves": learning,
         "contributions": variance_shares(final, blocks),
         "stages": watch.table(),
         "environment": environment(),
@@ -129,3 +137,44 @@ def run_study(
             "classes": [str(c) for c in final.classes_],
         }
     return Study(results, final, held_out, pictures)
+
+
+def _score(
+    plan: Plan,
+    found: Sequence[Validated],
+    blocks: Mapping[str, Block],
+    notes: list[str],
+    watch: Stopwatch,
+    task: Task,
+) -> list[SetScores]:
+    """Score and test every set; what is to be said joins the notes."""
+    scores, progress = [], task("intervals and p-values")
+    for i, one in enumerate(found):
+        with watch("intervals over patients"):
+            own = score_set(one)
+        with watch("permutation tests"):
+            test, said = permute_set(plan, one, blocks)
+        own.numbers |= test
+        said = list(dict.fromkeys([*own.notes, *said]))
+        notes += [f"{one.model}, {one.features}: {text.rstrip('.')}" for text in said]
+        scores.append(own)
+        progress(i + 1, len(found))
+    return scores
+
+
+def _learning(
+    plan: Plan,
+    found: Sequence[Validated],
+    comparisons: Sequence[dict[str, Any]],
+    chosen: Validated,
+    blocks: Mapping[str, Block],
+    task: Task,
+) -> list[dict[str, Any]]:
+    """Draw the curves of the chosen set and of the best single modality."""
+    best = {row["against"] for row in comparisons if row["best"] and row["model"] == chosen.model}
+    sets = [one for one in found if one.model == chosen.model and one.features in best]
+    progress, curves = task("learning curve"), []
+    for i, one in enumerate([chosen, *sets]):
+        curves.append(learning_curve(plan, one, blocks))
+        progress(i + 1, 1 + len(sets))
+    return [curve for curve in curves if curve]

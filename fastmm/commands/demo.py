@@ -37,6 +37,7 @@ def demo(
             tables=["age,pack_years,sex", "expression.csv:patient"],
             windows={"ct": (-600.0, 1500.0)},
             models=("ridge", "lssvm"),
+            by=["sex", "age"],
             watch=watch,
             task=task,
             title="Synthetic cohort",

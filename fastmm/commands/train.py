@@ -90,6 +90,14 @@ def train(
         str,
         typer.Option(help="How slices become one row: mean, max or stack; rows: each is its own."),
     ] = "mean",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Report the scores within the levels of this column, too: numbers are cut at "
+            "their median or thirds. May be repeated.",
+        ),
+    ] = None,
     device: Device = "auto",
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
@@ -116,6 +124,7 @@ def train(
             fusion=fusion,
             interactions=interactions,
             pool=pool,
+            by=by or [],
             device=device,
             ids=ids,
             task=task,

@@ -9,7 +9,7 @@ import numpy as np
 __all__ = ["logits_of", "recalibration_intercepts", "recalibration_slopes"]
 
 _LEAST = 1e-9  # probabilities of 0 and 1 have no logit
-_STEPS, _DONE = 60, 1e-12
+_STEPS, _HALVINGS, _DONE = 60, 25, 1e-12
 _FARTHEST = 3.0  # of one step: at saturated probabilities Newton's leaps too far
 
 
@@ -94,35 +94,47 @@ def _newton(positive: Any, scaled: Any, weight: Any) -> Any:
     """Minimise the loss of offset and slope, with steps that are halved until it falls."""
     at = np.zeros((len(weight), 2))
     value = _loss(positive, scaled, weight, at)
+    left = np.arange(len(weight))
     for _ in range(_STEPS):
-        chance = _logistic(at[:, :1] + at[:, 1:] * scaled)
-        miss = weight * (positive - chance)
-        curve = weight * chance * (1 - chance)
-        slope = np.stack([miss.sum(axis=1), miss @ scaled], axis=1)
-        a, b, c = curve.sum(axis=1), curve @ scaled, curve @ scaled**2
-        area = np.maximum(a * c - b * b, 1e-300)
-        step = np.stack([c * slope[:, 0] - b * slope[:, 1], a * slope[:, 1] - b * slope[:, 0]], 1)
-        step /= area[:, None]
-        step *= np.minimum(1.0, _FARTHEST / np.maximum(abs(step).max(axis=1), 1e-300))[:, None]
-        gain = (slope * step).sum(axis=1)
-        if (gain <= _DONE * (1 + value)).all():
+        step, gain = _step(positive, scaled, weight[left], at[left])
+        moving = gain > _DONE * (1 + value[left])
+        left, step = left[moving], step[moving]
+        if not left.size:
             break
-        length = np.ones(len(at))
-        for _ in range(30):
-            new = at + length[:, None] * step
-            reached = _loss(positive, scaled, weight, new)
-            poor = reached > value
+        length = np.ones((left.size, 1))
+        for _ in range(_HALVINGS):
+            new = at[left] + length * step
+            reached = _loss(positive, scaled, weight[left], new)
+            poor = reached > value[left]
             if not poor.any():
                 break
             length[poor] /= 2
-        better = reached <= value
-        at[better], value[better] = new[better], reached[better]
+        at[left], value[left] = (
+            np.where(poor[:, None], at[left], new),
+            np.fmin(value[left], reached),
+        )
+        left = left[~poor]  # of those, the rest is rounding
     return at[:, 1]
+
+
+def _step(positive: Any, scaled: Any, weight: Any, at: Any) -> tuple[Any, Any]:
+    """Return Newton's steps, (resamples, 2), and by how much they would lower the loss."""
+    chance = _logistic(at[:, :1] + at[:, 1:] * scaled)
+    miss = weight * (positive - chance)
+    curve = weight * chance * (1 - chance)
+    slope = np.stack([miss.sum(axis=1), miss @ scaled], axis=1)
+    a, b, c = curve.sum(axis=1), curve @ scaled, curve @ scaled**2
+    area = np.maximum(a * c - b * b, 1e-300)
+    step = np.stack([c * slope[:, 0] - b * slope[:, 1], a * slope[:, 1] - b * slope[:, 0]], 1)
+    step /= area[:, None]
+    step *= np.minimum(1.0, _FARTHEST / np.maximum(abs(step).max(axis=1), 1e-300))[:, None]
+    return step, (slope * step).sum(axis=1)
 
 
 def _loss(positive: Any, scaled: Any, weight: Any, at: Any) -> Any:
     eta = at[:, :1] + at[:, 1:] * scaled
-    return (weight * (np.logaddexp(0.0, eta) - positive * eta)).sum(axis=1)
+    size = abs(eta)  # as logaddexp(0, eta), at half its price
+    return (weight * (np.log1p(np.exp(-size)) + (size + eta) / 2 - positive * eta)).sum(axis=1)
 
 
 def _logistic(eta: Any) -> Any:
