@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics.pairwise import rbf_kernel
 
 from fastmm import (
     ImageModality,
@@ -13,8 +14,10 @@ from fastmm import (
     save_model,
 )
 from fastmm.blocks import Block
-from fastmm.explanation import contributions, feature_contributions, leverage, similar_cases
+from fastmm.explanation import contributions, feature_contributions, integrated_gradients
+from fastmm.novelty import leverage
 from fastmm.overlays import contribution_map, draw_overlay
+from fastmm.similarity import similar_cases
 
 MODALITIES = {
     "ct": ImageModality(shape=(16, 16), patch_size=(8, 8), step=4),
@@ -59,10 +62,14 @@ def test_contributions_of_modalities_sum_to_the_score(solver, fusion, interactio
 
 @pytest.mark.parametrize("fusion", ["stack", "late"])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_contributions_of_features_sum_to_those_of_modalities(fusion, classes):
+def test_contributions_of_features_sum_to_the_score_and_to_those_of_modalities(fusion, classes):
     data, y = cohort(classes)
     model = MultimodalClassifier(MODALITIES, fusion=fusion).fit(data, y)
     parts, features = contributions(model, data), feature_contributions(model, data)
+    score = model.decision_function(data)
+    intercept = features.pop("intercept")
+    total = sum(own.sum(axis=-1) for own in features.values()) + intercept
+    np.testing.assert_allclose(total, score, atol=1e-5)
     for name, own in features.items():
         rest = parts[name] - own.sum(axis=-1)
         if fusion == "stack":
@@ -70,6 +77,79 @@ def test_contributions_of_features_sum_to_those_of_modalities(fusion, classes):
         else:  # the intercept of the modality's own model, by how many modalities there are
             assert np.ptp(rest[np.arange(48) % 7 != 5], axis=0).max() < 1e-5
     assert features["case"].shape[-1] == len(model.extract(data)["case"].values.texts) + 2
+    np.testing.assert_array_equal(features["ct"][5], 0)
+
+
+def test_contributions_to_numbers_are_in_their_unit():
+    data, y = cohort()
+    months = 40.0 + 25.0 * y + np.arange(48) % 5
+    for solver, fusion in (("ridge", "stack"), ("ridge", "late"), ("lssvm", "kernel")):
+        model = MultimodalRegressor(MODALITIES, solver=solver, fusion=fusion).fit(data, months)
+        found = model.predict(data)
+        for parts in (contributions(model, data), model.contributions(data)):
+            np.testing.assert_allclose(sum(parts.values()), found, atol=1e-4)
+        if solver == "ridge":
+            features = feature_contributions(model, data)
+            total = sum(v.sum(axis=-1) for n, v in features.items() if n != "intercept")
+            np.testing.assert_allclose(total + features["intercept"], found, atol=1e-4)
+        path = integrated_gradients(model, data)
+        total = sum(own.sum(axis=-1) for own in path.parts.values()) + path.baseline + path.error
+        np.testing.assert_allclose(total, found, atol=1e-6)
+        assert abs(path.error).max() < 1e-4
+
+
+KERNELS = [
+    ("lssvm", "stack", False), ("svm", "stack", False), ("lssvm", "kernel", False),
+    ("svm", "kernel", True), ("lssvm", "kernel", True), ("lssvm", "late", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("solver", "fusion", "interactions"), KERNELS)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_integrated_gradients_of_kernels_are_those_of_small_differences(
+    solver, fusion, interactions, classes
+):
+    rng = np.random.default_rng(5)
+    n = 30
+    y = np.arange(n) % classes
+    blocks = {
+        "a": Block(rng.normal(size=(n, 2)).astype("float32") + y[:, None], np.arange(n) % 9 != 4),
+        "b": Block(rng.normal(size=(n, 3)).astype("float32") - 0.5 * y[:, None], np.ones(n, bool)),
+    }
+    blocks["a"].values[~blocks["a"].present] = 0
+    model = MultimodalClassifier(
+        dict.fromkeys(blocks, ImageModality()), solver=solver, fusion=fusion,
+        interactions=interactions, weights="tuned" if fusion == "late" else {"a": 2.0, "b": 1.0},
+    ).fit(blocks, y)  # fmt: skip
+    found = integrated_gradients(model, blocks)
+    score = model.score_rows(blocks)
+    total = sum(own.sum(axis=-1) for own in found.parts.values()) + found.baseline
+    np.testing.assert_allclose(total + found.error, score, atol=1e-9)
+    assert abs(found.error).max() < 1e-5
+    # Another way: the score of raw features that move from their means, by differences.
+    means = {
+        name: own.values[own.present].mean(axis=0, dtype=float) for name, own in blocks.items()
+    }
+
+    def at(t, name, column, h):
+        moved = {}
+        for other, own in blocks.items():
+            values = means[other] + t * (own.values - means[other])
+            if other == name:
+                values[:, column] += h
+            moved[other] = Block(np.where(own.present[:, None], values, 0), own.present)
+        return model.score_rows(moved)
+
+    points, weights = np.polynomial.legendre.leggauss(24)
+    for name, column in (("a", 1), ("b", 2)):
+        h = 0.02
+        slope = sum(
+            w / 2 * (at((p + 1) / 2, name, column, h) - at((p + 1) / 2, name, column, -h)) / (2 * h)
+            for p, w in zip(points, weights, strict=True)
+        )
+        away = blocks[name].values[:, column] - means[name][column]
+        expected = (slope.T * np.where(blocks[name].present, away, 0)).T
+        np.testing.assert_allclose(found.parts[name][..., column], expected, atol=3e-3)
 
 
 def test_maps_of_pixels_and_patches_keep_the_sum():
@@ -110,15 +190,45 @@ def test_overlay_is_red_where_it_speaks_for_the_class(tmp_path):
     assert np.ptp(pixels[14, 2]) == 0
 
 
-@pytest.mark.parametrize("fusion", ["stack", "kernel"])
-def test_the_most_similar_case_of_a_training_row_is_itself(fusion):
+@pytest.mark.parametrize(("solver", "fusion"), [
+    ("lssvm", "stack"), ("lssvm", "kernel"), ("svm", "kernel"), ("svm", "stack"), ("lssvm", "late"),
+])  # fmt: skip
+def test_the_most_similar_case_of_a_training_row_is_itself(solver, fusion, tmp_path):
     data, y = cohort()
-    model = MultimodalClassifier(MODALITIES, solver="lssvm", fusion=fusion).fit(data, y)
-    found = similar_cases(model, data, 4)
-    assert found.rows.shape == (48, 4)
-    np.testing.assert_array_equal(found.rows[:, 0], np.arange(48))
-    np.testing.assert_allclose(found.similarity[:, 0], 1, atol=1e-5)
-    assert (np.diff(found.similarity, axis=1) <= 0).all()
+    labels = np.array(["well", "ill"])[y]
+    model = MultimodalClassifier(MODALITIES, solver=solver, fusion=fusion).fit(data, labels)
+    model = load_model(save_model(model, tmp_path / "m.fastmm"))
+    name = "ct" if fusion == "late" else None
+    found = similar_cases(model, data, 4, modality=name)
+    assert found.rows.shape == found.labels.shape == (48, 4)
+    there = np.arange(48) % 7 != 5 if fusion == "late" else np.ones(48, bool)
+    np.testing.assert_array_equal(found.rows[~there], -1)
+    own = there & np.isin(np.arange(48), found.rows[:, 0])  # of "svm": support vectors
+    assert own.sum() > 20
+    np.testing.assert_array_equal(found.rows[own, 0], np.arange(48)[own])
+    np.testing.assert_allclose(found.similarity[own, 0], 1, atol=1e-5)
+    assert (np.diff(found.similarity[there], axis=1) <= 0).all()
+    np.testing.assert_array_equal(found.labels[there], labels[found.rows[there]])
+    assert similar_cases(model, data, 400, modality=name).rows.shape[1] <= 48
+
+
+def test_similar_cases_of_slices_are_examinations():
+    rng = np.random.default_rng(2)
+    y = np.arange(20) % 2
+    counts = rng.integers(1, 4, 20)
+    values = (rng.normal(size=(counts.sum(), 3)) + np.repeat(y, counts)[:, None]).astype("float32")
+    data = {"ct": Block(values, np.ones(20, bool), counts)}
+    modality = {"ct": ImageModality(pool="rows")}
+    model = MultimodalClassifier(modality, solver="lssvm").fit(data, y)
+    found = similar_cases(model, data, 2)
+    kernel = rbf_kernel(
+        model.fusion_.transform({"ct": Block(values, np.ones(len(values), bool))}),
+        gamma=model.solver_.gamma_,
+    )
+    owner = np.repeat(np.arange(20), counts)
+    means = [[kernel[np.ix_(owner == i, owner == j)].mean() for j in range(20)] for i in range(20)]
+    np.testing.assert_array_equal(found.rows[:, 0], np.argmax(means, axis=1))
+    np.testing.assert_allclose(found.similarity[:, 0], np.max(means, axis=1), atol=1e-5)
 
 
 CHECKED = [
