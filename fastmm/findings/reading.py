@@ -35,7 +35,7 @@ def read_blocks(
             stage.images += sum(len(s) for s in slices if s is not None)
             stage.size += loaded.n_bytes
         with watch("features") as stage:
-            blocks[name] = modality.extract(slices)
+            blocks[name] = modality.extract(loaded)
             stage.images += sum(len(s) for s in slices if s is not None)
         pictures[name] = _shown([s[len(s) // 2] for s in slices if s is not None][:8])
     return blocks, pictures
