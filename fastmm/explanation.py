@@ -14,7 +14,13 @@ from fastmm.fused_kernels import combine, shares
 from fastmm.multimodal_base import mean_by
 from fastmm.slopes import LINEAR, Slopes, slopes_of
 
-__all__ = ["PathParts", "contributions", "feature_contributions", "integrated_gradients"]
+__all__ = [
+    "PathParts",
+    "average_parts",
+    "contributions",
+    "feature_contributions",
+    "integrated_gradients",
+]
 
 
 class PathParts(NamedTuple):
@@ -139,13 +145,20 @@ def integrated_gradients(model: Any, X: Mapping[str, Any], *, nodes: int = 64) -
     return PathParts(parts, baseline, score - baseline - sum(p.sum(-1) for p in parts.values()))
 
 
-def _averaged(model: Any, found: Slopes, owner: Any) -> tuple[dict[str, Any], Any]:
-    """Return parts and baselines of examinations, in the unit of what is predicted."""
+def average_parts(model: Any, found: Slopes, owner: Any) -> tuple[dict[str, Any], Any]:
+    """Return parts (n, targets, features) and baselines (n, targets) of examinations.
+
+    `owner` tells the examination of each row, where slices are rows.
+    """
     unit, centre = _unit(model)
-    one = found.baseline.shape[1] == 1
     parts = {name: mean_by(owner, own) * unit for name, own in found.parts().items()}
-    baseline = mean_by(owner, found.baseline) * unit + centre
-    if one:
+    return parts, mean_by(owner, found.baseline) * unit + centre
+
+
+def _averaged(model: Any, found: Slopes, owner: Any) -> tuple[dict[str, Any], Any]:
+    """Do the same, without an axis where there is one target."""
+    parts, baseline = average_parts(model, found, owner)
+    if baseline.shape[1] == 1:
         return {name: own[:, 0] for name, own in parts.items()}, baseline[:, 0]
     return parts, baseline
 

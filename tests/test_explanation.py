@@ -13,11 +13,13 @@ from fastmm import (
     load_model,
     save_model,
 )
-from fastmm.blocks import Block
+from fastmm.blocks import Block, spread_slices
+from fastmm.contribution_maps import contribution_map, slice_contributions
 from fastmm.explanation import contributions, feature_contributions, integrated_gradients
 from fastmm.novelty import leverage
-from fastmm.overlays import contribution_map, draw_overlay
+from fastmm.overlays import draw_bars, draw_overlay
 from fastmm.similarity import similar_cases
+from fastmm.slopes import slopes_of
 
 MODALITIES = {
     "ct": ImageModality(shape=(16, 16), patch_size=(8, 8), step=4),
@@ -178,16 +180,65 @@ def test_maps_of_pixels_and_patches_keep_the_sum():
     assert other[1, 2, 3] - px[1, 2, 3] == pytest.approx(change[0], abs=1e-6)
 
 
-def test_overlay_is_red_where_it_speaks_for_the_class(tmp_path):
+@pytest.mark.parametrize("pool", ["mean", "max", "stack", "rows"])
+@pytest.mark.parametrize("solver", ["ridge", "lssvm"])
+def test_contributions_of_slices_sum_to_those_of_the_examination(pool, solver):
+    rng = np.random.default_rng(8)
+    y = np.arange(24) % 2
+    scans = [(rng.normal(size=(3, 16, 16)) + 0.3 * i).astype("float32") for i in y]
+    for own, ill in zip(scans, y, strict=True):
+        own[1, 2:8, 2:8] += 2.0 * ill
+    modality = ImageModality(shape=(16, 16), patch_size=(8, 8), step=4, pool=pool)
+    model = MultimodalClassifier({"ct": modality}, solver=solver).fit({"ct": scans}, y)
+    blocks, owner = spread_slices(model.extract({"ct": scans}))
+    found = slopes_of(model, blocks, 32)
+    whole = integrated_gradients(model, {"ct": scans}).parts["ct"]
+    for i in (0, 5):
+        rows = [i] if owner is None else np.flatnonzero(owner == i)
+        own = slice_contributions(
+            modality, found.slopes["ct"][rows, 0], found.scalers["ct"], scans[i]
+        )
+        assert own.shape == (3, 18)
+        by_feature = own.ravel() if pool == "stack" else own.sum(axis=0)
+        np.testing.assert_allclose(by_feature, whole[i], atol=1e-6)
+        maps = contribution_map(modality, own)
+        assert maps.shape == (3, 16, 16)
+        np.testing.assert_allclose(maps.sum(axis=(1, 2)), own.sum(axis=1), atol=1e-9)
+
+
+def test_overlay_is_red_where_it_speaks_for_the_class_and_grey_where_nothing_does(tmp_path):
     image = np.tile(np.linspace(0, 1, 8), (8, 1))
     contribution = np.zeros((8, 8))
     contribution[2, 2], contribution[5, 5] = 1.0, -1.0
-    draw_overlay(image, contribution, 1.0, tmp_path / "o.png", zoom=2)
+    draw_overlay(image, contribution, 1.0, tmp_path / "o.png", caption=["Row 0, ct."])
     pixels = np.asarray(Image.open(tmp_path / "o.png")).astype(int)
-    assert pixels.shape == (16, 16, 3)
-    assert pixels[4, 4, 0] > pixels[4, 4, 2] + 50
-    assert pixels[10, 10, 2] > pixels[10, 10, 0] + 50
-    assert np.ptp(pixels[14, 2]) == 0
+    side, gap = 384, 12
+    plain, drawn = pixels[gap : gap + side, gap : gap + side], None
+    drawn = pixels[gap : gap + side, 2 * gap + side : 2 * (gap + side)]
+    assert np.ptp(plain, axis=2).max() == 0
+    half = side // 16
+    assert drawn[5 * half, 5 * half, 0] > drawn[5 * half, 5 * half, 2] + 50
+    assert drawn[11 * half, 11 * half, 2] > drawn[11 * half, 11 * half, 0] + 50
+    np.testing.assert_array_equal(drawn[-40:], plain[-40:])  # nothing is added there
+    bar = pixels[gap : gap + side, 3 * gap + 2 * side + 9]
+    assert bar[5, 0] > bar[5, 2] + 50
+    assert bar[-5, 2] > bar[-5, 0] + 50
+    assert np.ptp(bar[side // 2]) < 8  # zero is neutral
+    assert (pixels[gap + side + gap :] < 100).any()  # the caption
+
+
+def test_bars_point_to_the_side_of_their_sign(tmp_path):
+    image = np.full((9, 9), np.nan)
+    image[2:6, 3:7] = np.arange(16).reshape(4, 4)
+    draw_bars(image, ["mean", "volume (ml)"], [0.5, -1.0], 1.0, tmp_path / "b.png")
+    pixels = np.asarray(Image.open(tmp_path / "b.png")).astype(int)
+    right = pixels[:, 384 + 24 :]
+    red = (right[..., 0] > right[..., 2] + 80).any(axis=1)
+    blue = (right[..., 2] > right[..., 0] + 80).any(axis=1)
+    assert np.flatnonzero(red).max() < np.flatnonzero(blue).min()
+    columns = [np.flatnonzero((right[..., i] > right[..., 2 - i] + 80).any(axis=0)) for i in (0, 2)]
+    assert columns[1].max() <= columns[0].min()
+    assert columns[1].size == pytest.approx(2 * columns[0].size, abs=3)
 
 
 @pytest.mark.parametrize(("solver", "fusion"), [

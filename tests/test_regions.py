@@ -135,8 +135,8 @@ def test_a_nifti_mask_on_its_own_grid_meets_a_dicom_scan(tmp_path):
     scan = read_volume(tmp_path / "ct.dcm")
     where = np.zeros(scan.array.shape, np.uint8)
     where[:, 5:12, 6:10] = 1
-    image = nibabel.Nifti1Image(where.T, scan.affine_ras)
-    nibabel.save(image, tmp_path / "mask.nii.gz")
+    marked = nibabel.Nifti1Image(where.T, scan.affine_ras)
+    nibabel.save(marked, tmp_path / "mask.nii.gz")
     assert where.sum() == 28
     np.testing.assert_array_equal(mask_on(scan, read_volume(tmp_path / "mask.nii.gz")), where > 0)
 
