@@ -56,11 +56,14 @@ class Examinations:
         Unit of the files.
     n_bytes : int
         Bytes of pixel data that were read.
+    sizes : array of shape (examinations, 2), or None
+        Of regions of interest volume and extent, NaN where an examination is missing.
     """
 
     images: list[Any]
     units: str
     n_bytes: int
+    sizes: Any = None
 
 
 def spread_slices(

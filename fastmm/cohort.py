@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmm.cohort_files import find_masks, find_paths, named_columns
 from fastmm.cohort_tables import TableSource, places, read_table
 from fastmm.errors import CohortError
 from fastmm.features.table import is_blank, parse_number
@@ -22,6 +23,7 @@ from fastmm.read.table import Rows, read_rows
 
 __all__ = ["Cohort", "read_cohort"]
 
+_LEVELS = 12  # subgroups of a column of texts
 _WHOLE = re.compile(r"[+-]?\d{1,15}")
 
 
@@ -47,6 +49,8 @@ class Cohort:
         For each image modality the file or folder of each row, None where it is missing.
     masks : dict of str to list of Path or None
         For some of them the file or folder of the region of interest.
+    by : dict of str to list of str
+        The cells of columns that split the cohort into subgroups.
     tables : dict of str to dict of str to list of str
         For each table modality its columns.
     notes : list of str
@@ -63,6 +67,7 @@ class Cohort:
     tables: dict[str, Rows]
     notes: list[str] = field(default_factory=list)
     masks: dict[str, list[Path | None]] = field(default_factory=dict)
+    by: Rows = field(default_factory=dict)
 
     @property
     def patients(self) -> int:
@@ -86,6 +91,7 @@ def read_cohort(
     images: Sequence[str] = (),
     tables: dict[str, TableSource] | None = None,
     masks: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
 ) -> Cohort:
     r"""Read a cohort file and check all of it.
 
@@ -105,6 +111,8 @@ def read_cohort(
         For image columns the column with the mask of each row; or a path with names of
         columns in braces, such as ``"{ct}_tumour.nii.gz"``, which are replaced by the row's
         cells.
+    by : sequence of str
+        Columns that split the cohort into subgroups.
 
     Returns
     -------
@@ -121,7 +129,8 @@ def read_cohort(
     --------
     >>> import tempfile, pathlib
     >>> from fastmm.cohort import read_cohort
-    >>> from fastmm.cohort_tables import TableSource
+    >>> from fastmm.cohort_files import find_masks, find_paths, named_columns
+    from fastmm.cohort_tables import TableSource
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "cohort.csv"
     >>> _ = file.write_text("patient,ill,age\na,0,50\nb,1,60\nc,0,55\nd,1,70\n")
     >>> read_cohort(file, label="ill", tables={"case": TableSource(("age",))}).y
@@ -136,9 +145,12 @@ def read_cohort(
     unknown = [name for name in masks if name not in images]
     if unknown:
         raise ValueError(f"`masks` names {', '.join(unknown)}, which is no image column.")
-    wanted = [c for c in (label, group) if c] + list(images)
+    for name in by:
+        if name in (label, group):
+            raise ValueError(f"`by` must name columns beside label and patient, got {name!r}.")
+    wanted = [c for c in (label, group) if c] + [*images, *by]
     wanted += [c for source in sources.values() for c in source.columns]
-    wanted += [c for template in masks.values() for c in _named_columns(template)]
+    wanted += [c for template in masks.values() for c in named_columns(template)]
     absent = [c for c in dict.fromkeys(wanted) if c not in rows]
     if absent:
         raise CohortError(
@@ -146,9 +158,9 @@ def read_cohort(
         )
     groups = _groups(rows, group, count, mistakes)
     y = _labels(rows[label], label, groups, mistakes) if label else None
-    found = {name: _paths(rows[name], name, path.parent, mistakes) for name in images}
+    found = {name: find_paths(rows[name], name, path.parent, mistakes) for name in images}
     regions = {
-        name: _masks(rows, name, template, path.parent, mistakes)
+        name: find_masks(rows, name, template, path.parent, mistakes)
         for name, template in masks.items()
     }
     keep_out = {c: "the label" for c in (label,) if c} | {c: "the patient" for c in (group,) if c}
@@ -156,6 +168,8 @@ def read_cohort(
         name: read_table(name, source, rows, groups, path.parent, keep_out, mistakes, notes)
         for name, source in sources.items()
     }
+    for name in by:
+        _levels(name, rows[name], mistakes)
     have = _present(found, read)
     _whole_rows(rows, have, mistakes)
     if y is not None:
@@ -167,7 +181,10 @@ def read_cohort(
         )
     if mistakes:
         raise CohortError(f"{path.name}: " + "\n".join(mistakes))
-    return Cohort(path, count, label, y, groups, group is not None, found, read, notes, regions)
+    subgroups = {name: rows[name] for name in by}
+    return Cohort(
+        path, count, label, y, groups, group is not None, found, read, notes, regions, subgroups
+    )
 
 
 def _groups(rows: Rows, group: str | None, count: int, mistakes: list[str]) -> Any:
@@ -198,43 +215,21 @@ def _labels(cells: list[str], label: str, groups: Any, mistakes: list[str]) -> A
     return np.array([int(cell) for cell in cells]) if whole else np.array(cells)
 
 
+def _levels(name: str, cells: list[str], mistakes: list[str]) -> None:
+    """Refuse a column of texts that mostly differ: names of patients belong in no report."""
+    texts = {cell for cell in cells if not is_blank(cell)}
+    if len(texts) > _LEVELS and any(parse_number(text) is None for text in texts):
+        mistakes.append(
+            f"column {name!r} must be of numbers or of at most {_LEVELS} different texts to make "
+            f"subgroups, got {len(texts)}"
+        )
+    if not texts:
+        mistakes.append(f"column {name!r} must have a cell that is not blank to make subgroups")
+
+
 def _plain(text: str) -> str:
     number = parse_number(text)
     return text.casefold() if number is None else repr(number)
-
-
-def _paths(cells: list[str], column: str, folder: Path, mistakes: list[str]) -> list[Path | None]:
-    paths = [None if is_blank(cell) else folder / cell for cell in cells]
-    lost = [i for i, path in enumerate(paths) if path is not None and not path.exists()]
-    if lost:
-        mistakes.append(
-            f"column {column!r} must name files or folders, relative to {folder}; "
-            f"{places(lost)} not found"
-        )
-    return paths
-
-
-def _named_columns(template: str) -> list[str]:
-    return re.findall(r"{([^{}]*)}", template) or [template]
-
-
-def _masks(
-    rows: Rows, image: str, template: str, folder: Path, mistakes: list[str]
-) -> list[Path | None]:
-    """Return the mask of each row that has the image."""
-    columns = _named_columns(template)
-    text = template if template not in columns else f"{{{template}}}"
-    filled = []
-    for i in range(len(rows[image])):
-        cell = "" if is_blank(rows[image][i]) else text
-        for column in columns:
-            value = rows[column][i]
-            cell = "" if is_blank(value) else cell.replace(f"{{{column}}}", value)
-        filled.append(cell)
-    bare = [i for i, cell in enumerate(filled) if not cell and not is_blank(rows[image][i])]
-    if bare:
-        mistakes.append(f"each {image!r} must have a mask, {template!r}; {places(bare)} none")
-    return _paths(filled, template, folder, mistakes)
 
 
 def _present(images: Mapping[str, list[Path | None]], tables: Mapping[str, Rows]) -> dict[str, Any]:

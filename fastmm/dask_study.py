@@ -170,7 +170,7 @@ def _examine(modality: ImageModality, paths: list[Any], device: str, shown: int)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         loaded = modality.load(paths, device=device)
-        block = modality.extract(loaded.images)
+        block = modality.extract(loaded)
     warned = [str(w.message) for w in caught if w.category is UserWarning]
     middle = [images[len(images) // 2] for images in loaded.images[:shown]]
     middle = [image.get() if hasattr(image, "get") else np.array(image) for image in middle]

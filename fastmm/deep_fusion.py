@@ -48,7 +48,7 @@ class DeepFusion:
         folds = make_folds(n, rows.groups)
         if folds.n_folds > _FOLDS:
             folds = make_folds(n, rows.groups, _FOLDS)
-        inputs, held_out = self._inputs(rows.blocks), None
+        inputs, held_out = self.inputs(rows.blocks), None
         for fold in [*range(folds.n_folds), None]:
             train = np.flatnonzero(folds.codes != (-1 if fold is None else fold))
             if len(set(rows.codes[train])) < len(set(rows.codes)):
@@ -71,9 +71,10 @@ class DeepFusion:
 
     def predict(self, blocks: Mapping[str, Block]) -> Any:
         """Return scores, (n,) or (n, classes): logarithms of odds, or of probabilities."""
-        return _scores(self.network_, self._inputs(blocks))
+        return _scores(self.network_, self.inputs(blocks))
 
-    def _inputs(self, blocks: Mapping[str, Block]) -> dict[str, Block]:
+    def inputs(self, blocks: Mapping[str, Block]) -> dict[str, Block]:
+        """Return what the network takes: tables encoded, pixels as images."""
         found = {}
         for name, modality in self.modalities.items():
             block = blocks[name]

@@ -1,4 +1,4 @@
-"""Why a score is what it is: what modalities, columns and patches add to it."""
+"""Why a score is what it is: what modalities, columns and pixels add to it."""
 
 from __future__ import annotations
 
@@ -8,53 +8,74 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from fastmm._check import integer
 from fastmm.blocks import Block, spread_slices
-from fastmm.fused_kernels import combine
+from fastmm.fused_kernels import combine, shares
 from fastmm.multimodal_base import mean_by
+from fastmm.slopes import LINEAR, Slopes, slopes_of
 
-__all__ = ["Similar", "contributions", "feature_contributions", "leverage", "similar_cases"]
+__all__ = [
+    "PathParts",
+    "average_parts",
+    "contributions",
+    "feature_contributions",
+    "integrated_gradients",
+]
 
 
-class Similar(NamedTuple):
-    """The training rows most like each row.
+class PathParts(NamedTuple):
+    """What features add to scores, along the way from the mean of the training rows.
 
     Parameters
     ----------
-    rows : int array of shape (n, k)
-        Their numbers, the most similar first.
-    similarity : array of shape (n, k)
-        Their kernel values, 1 for a twin.
+    parts : dict of str to array of shape (rows, features), or (rows, classes, features)
+        Of each modality; 0 in rows that lack it.
+    baseline : array of shape (rows,) or (rows, classes)
+        Score of the same modalities with every feature at its training mean.
+    error : array of the shape of `baseline`
+        Score less baseline and parts: what the quadrature leaves unexplained.
     """
 
-    rows: np.ndarray[Any, Any]
-    similarity: np.ndarray[Any, Any]
+    parts: dict[str, Any]
+    baseline: Any
+    error: Any
 
 
 def contributions(model: Any, X: Mapping[str, Any]) -> dict[str, Any]:
-    """Split scores into what each modality adds, and the intercept; see `contributions`.
+    """Split scores into what each modality adds, and the intercept; exactly.
 
     Parameters
     ----------
     model : MultimodalClassifier or MultimodalRegressor
-        Fitted.
+        Fitted: linear, or with a kernel for each modality, or fused late.
     X : dict of str to raw data or Block
         Rows.
 
     Returns
     -------
-    dict of str to array
-        Parts that sum to the score.
+    dict of str to array of shape (rows,) or (rows, classes)
+        Parts that sum to the score: one for each modality, "intercept", and with
+        `interactions` "interactions".
+
+    Raises
+    ------
+    ValueError
+        For a network, and for one RBF kernel of several modalities: they are no sums over
+        modalities. See `integrated_gradients`.
     """
     check_is_fitted(model, "fusion_")
     blocks, owner = spread_slices(model.extract(X))
+    unit, centre = _unit(model)
     return {
-        name: part if name == "intercept" else mean_by(owner, part)
+        name: part * unit + centre if name == "intercept" else mean_by(owner, part) * unit
         for name, part in _parts(model, blocks).items()
     }
 
 
 def feature_contributions(model: Any, X: Mapping[str, Any]) -> dict[str, Any]:
-    """Split the scores of a linear model into what each feature adds.
+    r"""Split the scores of a linear model into what each feature adds; exactly.
+
+    .. math:: f(x) = b + \sum_j \beta_j (x_j - \mu_j) / \sigma_j
 
     Parameters
     ----------
@@ -65,50 +86,35 @@ def feature_contributions(model: Any, X: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns
     -------
-    dict of str to array of shape (rows, [classes,] features)
-        For each modality; with the "intercept" of `contributions` they sum to the score.
+    dict of str to array of shape (rows, features) or (rows, classes, features)
+        For each modality, and "intercept" of shape (rows,) or (rows, classes): the sum over
+        all features and the intercept is the score.
+
+    Raises
+    ------
+    ValueError
+        For solvers that are not linear; see `integrated_gradients`.
     """
     check_is_fitted(model, "fusion_")
-    if model.solver not in ("ridge", "linear"):
-        raise ValueError(f'Features add up for "ridge" and "linear", got "{model.solver}".')
+    if model.solver not in LINEAR:
+        raise ValueError(
+            f'Features add up for "ridge" and "linear", got "{model.solver}"; '
+            "`integrated_gradients` approximates the others."
+        )
     blocks, owner = spread_slices(model.extract(X))
-    scale = getattr(model, "scale_", 1.0)  # regressors predict in their own unit
-    return {name: scale * mean_by(owner, p) for name, p in _features(model, blocks).items()}
+    found = slopes_of(model, blocks, 1)
+    parts, baseline = _averaged(model, found, owner)
+    return {**parts, "intercept": baseline}
 
 
-def similar_cases(model: Any, X: Mapping[str, Any], count: int = 3) -> Similar:
-    """Find the training rows that the kernel of a model takes for most similar.
+def integrated_gradients(model: Any, X: Mapping[str, Any], *, nodes: int = 64) -> PathParts:
+    r"""Split the scores of any model into what each feature adds, by integrated gradients.
 
-    Parameters
-    ----------
-    model : MultimodalClassifier or MultimodalRegressor
-        Fitted, with a kernel: solver "lssvm" or "svm", and not fused late.
-    X : dict of str to raw data or Block
-        Rows, whose slices are not rows of their own.
-    count : int, default 3
-        How many for each.
+    .. math:: f(z) - f(0) = \sum_j z_j \int_0^1 \partial_j f(tz)\, dt
 
-    Returns
-    -------
-    Similar
-        Numbers of training rows, in the order of `fit`, and kernel values.
-    """
-    check_is_fitted(model, "fusion_")
-    if model.fusion == "late" or model.solver not in ("lssvm", "svm"):
-        raise ValueError('Similar cases need `solver` "lssvm" or "svm", and no late fusion.')
-    fused = model.fusion_.transform(spread_slices(model.extract(X))[0])
-    if model.fusion == "stack":
-        if model.solver == "svm":
-            raise ValueError('Similar cases of "svm" need `fusion="kernel"`.')
-        from fastmm.pairwise import rbf_kernel
-
-        fused = rbf_kernel(fused, model.solver_.X_fit_, gamma=model.solver_.gamma_)
-    order = np.argsort(-fused, axis=1, kind="stable")[:, :count]
-    return Similar(order, np.take_along_axis(fused, order, axis=1))
-
-
-def leverage(model: Any, X: Mapping[str, Any]) -> Any:
-    """Return how far rows lie from the training data: above 1, further than any of it was.
+    with z the standardised features, 0 at the mean of the training rows. Of linear models
+    these are `feature_contributions`. Of others they are one of several fair ways to share
+    what features do together; they depend on the baseline.
 
     Parameters
     ----------
@@ -116,51 +122,69 @@ def leverage(model: Any, X: Mapping[str, Any]) -> Any:
         Fitted.
     X : dict of str to raw data or Block
         Rows.
+    nodes : int, default 64
+        Nodes of the Gauss-Legendre quadrature. Kernel machines double them until the error
+        is below 1e-7 of the largest score; of networks, which have kinks, it shrinks slowly.
 
     Returns
     -------
-    array of shape (rows,)
-        See `fastmm.novelty.Novelty`; of models fused late the largest of its modalities,
-        of slices that are rows the largest. NaN for "deep", which knows no leverage.
+    PathParts
+        Parts, baseline and the error that is left: they sum to the score.
+
+    References
+    ----------
+    .. [1] Sundararajan, M., Taly, A., & Yan, Q. (2017). Axiomatic attribution for deep
+       networks. ICML. https://doi.org/10.48550/arXiv.1703.01365
     """
     check_is_fitted(model, "fusion_")
+    nodes = integer(nodes, "nodes")
     blocks, owner = spread_slices(model.extract(X))
-    found = _leverage(model, blocks)
-    if owner is None:
-        return found
-    largest = np.zeros(int(owner.max()) + 1)
-    np.maximum.at(largest, owner, found)
-    return largest
+    parts, baseline = _averaged(model, slopes_of(model, blocks, nodes), owner)
+    unit, centre = _unit(model)
+    score = mean_by(owner, model.score_rows(blocks)) * unit + centre
+    return PathParts(parts, baseline, score - baseline - sum(p.sum(-1) for p in parts.values()))
 
 
-def _leverage(model: Any, blocks: Mapping[str, Block]) -> Any:
-    if model.solver == "deep":
-        return np.full(len(next(iter(blocks.values())).present), np.nan)
-    if model.fusion != "late":
-        return model.novelty_.ratio(model.fusion_.transform(blocks))
-    found = np.zeros(len(next(iter(blocks.values())).present))
-    for name, member in model.fusion_.members_.items():
-        here = blocks[name].present
-        if here.any():
-            own = _leverage(member, {name: blocks[name].take(here)})
-            found[here] = np.maximum(found[here], own)
-    return found
+def average_parts(model: Any, found: Slopes, owner: Any) -> tuple[dict[str, Any], Any]:
+    """Return parts (n, targets, features) and baselines (n, targets) of examinations.
+
+    `owner` tells the examination of each row, where slices are rows.
+    """
+    unit, centre = _unit(model)
+    parts = {name: mean_by(owner, own) * unit for name, own in found.parts().items()}
+    return parts, mean_by(owner, found.baseline) * unit + centre
+
+
+def _averaged(model: Any, found: Slopes, owner: Any) -> tuple[dict[str, Any], Any]:
+    """Do the same, without an axis where there is one target."""
+    parts, baseline = average_parts(model, found, owner)
+    if baseline.shape[1] == 1:
+        return {name: own[:, 0] for name, own in parts.items()}, baseline[:, 0]
+    return parts, baseline
+
+
+def _unit(model: Any) -> tuple[float, float]:
+    """Return scale and centre of what a regressor predicts; 1 and 0 of scores."""
+    return getattr(model, "scale_", 1.0), getattr(model, "centre_", 0.0)
 
 
 def _parts(model: Any, blocks: Mapping[str, Block]) -> Any:
     if model.solver == "deep":
-        raise ValueError('`contributions` must be asked of another `solver` than "deep".')
+        raise ValueError(
+            '`contributions` must be asked of another `solver` than "deep", which is no sum over '
+            "modalities; `integrated_gradients` approximates it."
+        )
     if model.fusion == "late":
         return model.fusion_.contributions(blocks)
     if model.fusion == "kernel":
         return _kernel_parts(model, blocks)
-    if model.solver not in ("ridge", "linear") and len(blocks) > 1:
+    if model.solver not in LINEAR and len(blocks) > 1:
         raise ValueError(
             f'`contributions` of "{model.solver}" need `fusion` "kernel" or "late": an RBF kernel '
-            "of stacked features is no sum over modalities."
+            "of stacked features is no sum over modalities; `integrated_gradients` approximates it."
         )
     intercept = np.asarray(model.solver_.intercept_)
-    if model.solver not in ("ridge", "linear"):
+    if model.solver not in LINEAR:
         name = next(iter(blocks))
         score = model.score_rows(blocks)
         intercept = intercept if score.ndim == 2 else intercept.reshape(-1)[0]
@@ -179,39 +203,15 @@ def _kernel_parts(model: Any, blocks: Mapping[str, Block]) -> dict[str, Any]:
     support = getattr(solver, "support_", slice(None))
     whole = combine(parts, present, fusion.present_, fusion.weights_, fusion.interactions)
     # Of a fused kernel, the part of one modality: the others set to 0, the shares kept.
+    given = (fusion.weights_, fusion.interactions)
+    roots = np.sqrt(shares(present, *given)[:, None] * shares(fusion.present_, *given))
     found, left = {}, whole
     for name, part in parts.items():
         both = present[name][:, None] & fusion.present_[name][None]
-        own = fusion.weights_[name] * both * part / _roots(fusion, present)
+        own = fusion.weights_[name] * both * part / roots
         found[name], left = own[:, support] @ dual, left - own
     if fusion.interactions:
         found["interactions"] = left[:, support] @ dual
     intercept = np.asarray(solver.intercept_)
     found["intercept"] = intercept if dual.ndim == 2 else float(intercept.reshape(-1)[0])
     return found
-
-
-def _roots(fusion: Any, present: Mapping[str, Any]) -> Any:
-    from fastmm.fused_kernels import shares
-
-    given = (fusion.weights_, fusion.interactions)
-    return np.sqrt(shares(present, *given)[:, None] * shares(fusion.present_, *given))
-
-
-def _features(model: Any, blocks: Mapping[str, Block]) -> dict[str, Any]:
-    if model.fusion == "late":
-        factors = model.fusion_.factors({n: b.present for n, b in blocks.items()})
-        found = {}
-        for name, member in model.fusion_.members_.items():
-            here = blocks[name].present
-            own = _features(member, {name: blocks[name].take(here)})[name]
-            out = np.zeros((len(here), *own.shape[1:]))
-            factor = factors[name][here]
-            out[here] = own * (factor[..., None] if own.ndim == 3 else factor)
-            found[name] = out
-        return found
-    fused = np.asarray(model.fusion_.transform(blocks), np.float64)
-    coef = np.asarray(model.solver_.coef_)
-    if coef.ndim == 1:
-        return {n: fused[:, at] * coef[at] for n, at in model.fusion_.slices_.items()}
-    return {n: fused[:, None, at] * coef[:, at] for n, at in model.fusion_.slices_.items()}

@@ -110,6 +110,16 @@ class FusedKernel:
         self.joint = np.exp(-self.widths[""] * self.distances)
         return self.joint
 
+    def alone(self, name: str) -> Any:
+        """Return the kernel of one modality by itself, at the widths of `gammas`."""
+        part = self.parts[name]
+        if self.form == "linear":
+            return part
+        if self.form == "rbf":
+            return np.exp(-self.gammas[name] * part)
+        norms = part.diagonal()
+        return np.exp(-self.gammas[""] * np.maximum(norms[:, None] + norms - 2 * part, 0.0))
+
     def pull(self, slope: Any) -> np.ndarray[Any, Any]:
         """Turn the derivative of a loss by the last kernel into that by its parameters."""
         widths = []

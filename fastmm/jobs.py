@@ -18,7 +18,9 @@ from fastmm.modalities import ImageModality, TableModality
 from fastmm.model_file import save_model
 from fastmm.prediction_files import write_predictions
 from fastmm.read.dicom.values import as_asked
+from fastmm.read.reading import read_volume
 from fastmm.read.rows import series_units
+from fastmm.region_sizes import has_lengths
 from fastmm.reporting import write_report
 from fastmm.stopwatch import Stopwatch
 from fastmm.study import Study, Task, run_study
@@ -62,6 +64,7 @@ def train_job(
     fusion: str = "stack",
     interactions: bool = False,
     pool: str = "mean",
+    by: Sequence[str] = (),
     device: str = "auto",
     ids: bool = False,
     task: Task | None = None,
@@ -89,7 +92,7 @@ def train_job(
             )
     sources = _name_tables(tables, taken=images)
     cohort = read_cohort(
-        cohort_file, label=label, group=group, images=images, tables=sources, masks=masks
+        cohort_file, label=label, group=group, images=images, tables=sources, masks=masks, by=by
     )
     windows, channels = windows or {}, channels or {}
     regions, features, deep = masks or {}, features or {}, "deep" in models
@@ -106,6 +109,7 @@ def train_job(
                 name, "pixels" if deep else "statistics" if name in regions else "patches"
             ),
             shape=_DEEP_SHAPE if deep else _SHAPE,
+            masks=cohort.masks.get(name, []),
         )
         for name in images
     }
@@ -124,6 +128,7 @@ def train_job(
         "interactions": interactions,
         "pool": pool,
         "group": group,
+        "by": list(by),
     }
     with _noting_warnings() as warned:
         study = run_study(
@@ -205,6 +210,7 @@ def _image_modality(
     window: tuple[float, float] | None,
     *,
     suv: bool,
+    masks: Sequence[Path | None],
     **options: Any,
 ) -> ImageModality:
     """Choose the intensity rule of a column by the unit of its first examination."""
@@ -216,4 +222,13 @@ def _image_modality(
         window = _CT_WINDOW
     # Whoever asks for SUV wants to compare patients, which a scale of each slice forbids.
     normalize = None if window or suv else "zscore"
-    return ImageModality(window=window, normalize=normalize, units=units, suv=suv, **options)
+    mask = next((mask for mask in masks if mask is not None), None)
+    # Pictures know no lengths; of masks that do, the size of the region is told, too.
+    sized = options["features"] == "statistics" and mask is not None and _has_lengths(mask)
+    return ImageModality(
+        window=window, normalize=normalize, units=units, suv=suv, region_size=sized, **options
+    )
+
+
+def _has_lengths(mask: Path) -> bool:
+    return has_lengths(read_volume(mask, nonfinite=0.0, channel=0, invert=False))

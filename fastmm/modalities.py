@@ -17,6 +17,7 @@ from fastmm.errors import CohortError, GeometryError
 from fastmm.features.regional import slice_statistics
 from fastmm.features.table import Columns, TableEncoder, parse_table
 from fastmm.image.patches import extract_patches
+from fastmm.region_features import spread_sizes, with_sizes
 
 __all__ = ["ImageModality", "TableModality"]
 
@@ -67,6 +68,9 @@ class ImageModality:
     outside : {"blank", "keep"}, default "blank"
         What surrounds the mask within the box: the lowest intensity of the region, or what
         is there.
+    region_size : bool, default False
+        With "statistics", whether the volume of the region in ml and its longest extent in
+        mm are features, too. All masks must tell the size of their voxels.
 
     Raises
     ------
@@ -94,6 +98,7 @@ class ImageModality:
     suv: bool = False
     margin: float = 0.1
     outside: str = "blank"
+    region_size: bool = False
 
     def __post_init__(self) -> None:
         for name in ("shape", "patch_size"):
@@ -113,6 +118,8 @@ class ImageModality:
             raise ValueError(f"`channel` must be 0, 1 or 2, got {self.channel}.")
         if not isinstance(self.suv, bool):
             raise TypeError(f"`suv` must be True or False, got {self.suv!r}.")
+        if self.region_size and self.features != "statistics":
+            raise ValueError(f'`region_size` needs `features="statistics"`, got "{self.features}".')
 
     def describe(self) -> str:
         """Say in words what happens to an image."""
@@ -132,6 +139,8 @@ class ImageModality:
             steps.append(f"mean and deviation of {height} x {width} patches, step {self.step}")
         if self.features == "statistics":
             steps.append("statistics of intensities")
+        if self.region_size:
+            steps.append("volume and longest extent of the region")
         return ", ".join([*steps, f"slices: {self.pool}"])
 
     def describe_region(self) -> str:
@@ -139,12 +148,12 @@ class ImageModality:
         around = "blanked" if self.outside == "blank" else "kept"
         return f"cropped to the mask, margin {self.margin:g}, surroundings {around}"
 
-    def extract(self, data: Sequence[Any], *, device: str = "cpu") -> Block:
+    def extract(self, data: Examinations | Sequence[Any], *, device: str = "cpu") -> Block:
         """Compute the features of examinations.
 
         Parameters
         ----------
-        data : sequence of path, array of shape (slices, h, w), pair of paths, or None
+        data : Examinations, or sequence of path, array (slices, h, w), pair of paths, or None
             One for each examination, None where it is missing. Paths are read by `load`, a
             pair is a scan and its mask; arrays are taken as they are and must have `shape`.
         device : {"auto", "cpu", "cuda"}, default "cpu"
@@ -155,9 +164,14 @@ class ImageModality:
         Block
             float32 features, on the host, where models are fitted.
         """
-        items = list(data)
-        if any(isinstance(item, (str, PathLike, tuple)) for item in items):
-            items = self.load(items, device=device).images
+        if not isinstance(data, Examinations):
+            items = list(data)
+            read = any(isinstance(item, (str, PathLike, tuple)) for item in items)
+            data = self.load(items, device=device) if read else Examinations(items, "", 0)
+        block = self._block(data.images)
+        return with_sizes(block, data.sizes) if self.region_size else block
+
+    def _block(self, items: list[Any]) -> Block:
         found = [None if item is None else self._slices(item, i) for i, item in enumerate(items)]
         present = np.array([each is not None for each in found])
         if self.pool == "rows":
@@ -214,9 +228,10 @@ class ImageModality:
                 f"{masked.count(False)} of {len(given)} lack one."
             )
         if masked[0]:
-            images, units, n_bytes = self._load_regions(given, device, progress)
+            images, units, n_bytes, sizes = self._load_regions(given, device, progress)
         else:
             images, units, n_bytes = self._load_whole(given, device, progress)
+            sizes = None
         found = sorted(set(units))
         if len(found) > 1 or (self.units is not None and found != [self.units]):
             expected = "one unit" if self.units is None else repr(self.units)
@@ -226,7 +241,10 @@ class ImageModality:
             )
         parts = iter(images)
         return Examinations(
-            [None if path is None else next(parts) for path in paths], found[0], n_bytes
+            [None if path is None else next(parts) for path in paths],
+            found[0],
+            n_bytes,
+            None if sizes is None else spread_sizes(sizes, paths),
         )
 
     def _load_whole(self, given: Any, device: str, progress: Any) -> tuple[Any, Any, int]:
@@ -244,11 +262,11 @@ class ImageModality:
         )
         return rows.split(), rows.units, rows.n_bytes
 
-    def _load_regions(self, given: Any, device: str, progress: Any) -> tuple[Any, Any, int]:
+    def _load_regions(self, given: Any, device: str, progress: Any) -> tuple[Any, Any, int, Any]:
         from fastmm._space import space_for
         from fastmm.regions import read_region
 
-        images, units, n_bytes = [], [], 0
+        images, units, sizes, n_bytes = [], [], [], 0
         asarray = space_for(device).asarray
         for done, (path, mask) in enumerate(given):
             try:
@@ -257,10 +275,11 @@ class ImageModality:
                 raise GeometryError(f"{path}, with the mask {mask}: {error}") from None
             images.append(region.images)
             units.append(region.units)
+            sizes.append(region.size)
             n_bytes += region.n_bytes
             if progress:
                 progress(done + 1, len(given))
-        return images, units, n_bytes
+        return images, units, n_bytes, sizes if self.region_size else None
 
     def _slices(self, item: Any, number: int) -> Any:
         """Return the features of each slice, (slices, features), on the host."""

@@ -12,10 +12,11 @@ from fastmm._check import finite, one_of
 from fastmm.conformity import Conformity
 from fastmm.fused_solvers import CLASSIFIERS
 from fastmm.multimodal_base import Multimodal, mean_by
+from fastmm.similarity import training_cases
 from fastmm.solve.grouped import make_folds
-from fastmm.validate.bootstrap import coverage
 from fastmm.validate.calibration import calibrated, fit_calibration
 from fastmm.validate.conformal_sets import leads
+from fastmm.validate.resampling import coverage
 
 __all__ = ["MultimodalClassifier"]
 
@@ -74,6 +75,9 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
         all rows.
     calibration_ : tuple of (slope, offsets)
         How scores become probabilities; see `fastmm.validate.calibration`.
+    cases_ : dict or None
+        Of kernel machines: examination and class of each training row; see
+        `fastmm.similarity`.
 
     Notes
     -----
@@ -144,6 +148,7 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
         make_folds(len(codes), groups)  # its errors are better told before the search
         rows = self._rows(blocks, _signs(codes), codes, weight, groups)
         self.cv_decision_ = mean_by(rows.owner, self.fit_rows(rows))
+        self.cases_ = training_cases(self, rows, codes)
         self.calibration_ = fit_calibration(self.cv_decision_, codes)
         badness = leads(self.cv_decision_.reshape(len(codes), -1))
         self.conformity_ = Conformity().fit(badness[np.arange(len(codes)), codes], codes, groups)
@@ -193,8 +198,9 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
         -------
         dict of str to array
             One array of the shape of the scores for each modality, and "intercept"; with
-            `interactions` also "interactions". An RBF kernel of stacked features is no sum
-            over modalities, and raises ValueError.
+            `interactions` also "interactions". Networks, and an RBF kernel of stacked
+            features, are no sums over modalities, and raise ValueError; see
+            `fastmm.explanation.integrated_gradients`.
         """
         from fastmm.explanation import contributions
 

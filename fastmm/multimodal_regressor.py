@@ -12,8 +12,9 @@ from fastmm._check import finite, real
 from fastmm.conformity import Conformity
 from fastmm.fused_solvers import REGRESSORS
 from fastmm.multimodal_base import Multimodal, mean_by
+from fastmm.similarity import training_cases
 from fastmm.solve.grouped import make_folds
-from fastmm.validate.bootstrap import coverage
+from fastmm.validate.resampling import coverage
 
 __all__ = ["MultimodalRegressor"]
 
@@ -40,6 +41,8 @@ class MultimodalRegressor(RegressorMixin, Multimodal):  # type: ignore[misc]
     cv_predictions_ : array of shape (rows,)
         Predictions of each row by the model fitted without its group, at the chosen
         parameters.
+    cases_ : dict or None
+        As in `MultimodalClassifier`.
 
     Examples
     --------
@@ -101,6 +104,7 @@ class MultimodalRegressor(RegressorMixin, Multimodal):  # type: ignore[misc]
         targets = (y - self.centre_) / self.scale_
         rows = self._rows(blocks, targets, None, sample_weight, groups)
         held_out = mean_by(rows.owner, self.fit_rows(rows))
+        self.cases_ = training_cases(self, rows, y)
         self.cv_predictions_ = held_out * self.scale_ + self.centre_
         residual = abs(y - self.cv_predictions_)
         self.conformity_ = Conformity().fit(residual, np.zeros(len(y), int), groups)
@@ -119,7 +123,4 @@ class MultimodalRegressor(RegressorMixin, Multimodal):  # type: ignore[misc]
         """Split predictions into what each modality adds; see `MultimodalClassifier`."""
         from fastmm.explanation import contributions
 
-        return {
-            name: part * self.scale_ + (self.centre_ if name == "intercept" else 0.0)
-            for name, part in contributions(self, X).items()
-        }
+        return contributions(self, X)

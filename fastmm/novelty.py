@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
+from fastmm.blocks import Block, spread_slices
 from fastmm.fused_kernels import squared_distances
 from fastmm.solve.grouped import make_folds
 
-__all__ = ["Novelty"]
+__all__ = ["Novelty", "leverage"]
 
 _MOST = 1000  # training rows that are kept: an eigendecomposition of them is made
 
@@ -98,3 +101,43 @@ class Novelty:
         if self.form == "linear":
             return (rows - self.mean_) @ (others - self.mean_).T
         return np.exp(-self.gamma * squared_distances(rows, others))
+
+
+def leverage(model: Any, X: Mapping[str, Any]) -> Any:
+    """Return how far rows lie from the training data: above 1, further than any of it was.
+
+    Parameters
+    ----------
+    model : MultimodalClassifier or MultimodalRegressor
+        Fitted.
+    X : dict of str to raw data or Block
+        Rows.
+
+    Returns
+    -------
+    array of shape (rows,)
+        See `Novelty`; of models fused late the largest of its modalities,
+        of slices that are rows the largest. NaN for "deep", which knows no leverage.
+    """
+    check_is_fitted(model, "fusion_")
+    blocks, owner = spread_slices(model.extract(X))
+    found = _leverage(model, blocks)
+    if owner is None:
+        return found
+    largest = np.zeros(int(owner.max()) + 1)
+    np.maximum.at(largest, owner, found)
+    return largest
+
+
+def _leverage(model: Any, blocks: Mapping[str, Block]) -> Any:
+    if model.solver == "deep":
+        return np.full(len(next(iter(blocks.values())).present), np.nan)
+    if model.fusion != "late":
+        return model.novelty_.ratio(model.fusion_.transform(blocks))
+    found = np.zeros(len(next(iter(blocks.values())).present))
+    for name, member in model.fusion_.members_.items():
+        here = blocks[name].present
+        if here.any():
+            own = _leverage(member, {name: blocks[name].take(here)})
+            found[here] = np.maximum(found[here], own)
+    return found

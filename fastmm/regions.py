@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from fastmm.image.resampling import resample
 from fastmm.image.resizing import resize
 from fastmm.read.reading import read_volume
 from fastmm.read.volume import Volume
+from fastmm.region_sizes import RegionSize, has_lengths, measure_region
 
 __all__ = ["Region", "crop_to_region", "mask_on", "read_region"]
 
@@ -29,11 +29,14 @@ class Region(NamedTuple):
         Unit of the intensities as they were read.
     n_bytes : int
         Bytes of the scan's files.
+    size : RegionSize or None
+        Size of the region, if it was asked for.
     """
 
     images: Any
     units: str
     n_bytes: int
+    size: RegionSize | None = None
 
 
 def read_region(path: Path, mask: Path, modality: Any, asarray: Callable[[Any], Any]) -> Region:
@@ -65,7 +68,9 @@ def read_region(path: Path, mask: Path, modality: Any, asarray: Callable[[Any], 
     from fastmm.image.intensity import normalize, window
 
     scan = read_volume(path, channel=modality.channel, suv=modality.suv)
-    where = mask_on(scan, read_volume(mask, nonfinite=0.0, channel=0, invert=False))
+    marked = read_volume(mask, nonfinite=0.0, channel=0, invert=False)
+    size = measure_region(marked) if modality.region_size else None
+    where = mask_on(scan, marked)
     if not where.any():
         raise GeometryError("The mask marks no voxel of the scan's slices.")
     images = asarray(scan.array.astype(np.float32, copy=False))
@@ -84,16 +89,12 @@ def read_region(path: Path, mask: Path, modality: Any, asarray: Callable[[Any], 
         inside = resize(inside.astype(np.float32), modality.shape) >= 0.5
         inside |= ~inside.any(axis=(1, 2))[:, None, None]  # a thread that the resize lost
         images[~inside] = np.nan
-    return Region(images, scan.units, sum(file.stat().st_size for file in scan.source))
+    return Region(images, scan.units, sum(file.stat().st_size for file in scan.source), size)
 
 
 def mask_on(scan: Volume, mask: Volume) -> np.ndarray[Any, Any]:
     """Return the mask on the grid of the scan, bool: nearest voxel, False beyond its ends."""
-    placed = all(
-        math.isfinite(float(np.sum(volume.affine))) and np.isfinite(volume.spacing).all()
-        for volume in (scan, mask)
-    )
-    if placed:
+    if has_lengths(scan) and has_lengths(mask):
         moved = resample(mask, like=scan, interpolation="nearest", fill=0.0)
         where: np.ndarray[Any, Any] = moved.array != 0
         return where

@@ -1,19 +1,10 @@
 r"""Tune weights, widths and penalty on the exact loss of leaving patients out.
 
-With s the roots of the weights of rows, :math:`\tilde K = S K S`, and C the data block of
-the inverse of the system bordered by s,
-
-.. math:: e_g = (C_{gg})^{-1} (C \tilde y)_g, \qquad L = \sum_g |e_g|^2
-
-are the residuals of patient g by the model fitted without it, and their squares. From
-:math:`\mathrm dC = -C\, \mathrm d\tilde K\, C` follows the derivative by the whole kernel,
-
-.. math:: \frac{\partial L}{\partial \tilde K} = -2\, (C u) (C \tilde y)' + 2\, C B C,
-          \qquad u_g = (C_{gg})^{-1} e_g, \quad B_{gg} = u_g e_g',
-
-for the price of one more product of matrices, however many parameters the kernel has.
-What is minimised is :math:`\tfrac12 G \log L`, G patients, plus a normal prior on the
-logarithms of weights and widths: where patients are few, the weights stay near each other.
+The search starts from weights that follow the skill of each modality alone (`skill`), so
+that one that tells all the others do not hold back, nor do those that tell nothing. What
+is minimised is :math:`\tfrac12 G \log L`, L the left-out loss and G patients, plus a
+normal prior on the logarithms of weights and widths about where they start: where
+patients are few, the weights stay there.
 """
 
 from __future__ import annotations
@@ -24,9 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm.fused_kernels import FusedKernel
+from fastmm.left_out_loss import held_out_loss
+from fastmm.skill import skill_weights
 from fastmm.solve.grouped import Folds
 
-__all__ = ["Tuned", "held_out_loss", "tune"]
+__all__ = ["Tuned", "tune"]
 
 # Standard deviations of the prior, in natural logarithms. Measured on cohorts of 34 to 243
 # rows: at 1 and more, weights follow chance; where there are more patients, they outvote it.
@@ -51,56 +44,6 @@ class Tuned(NamedTuple):
     widths: dict[str, float]
     alpha: float
     evaluations: int
-
-
-def held_out_loss(
-    kernel: Any, alpha: float, targets: Any, root: Any, folds: Folds
-) -> tuple[float, Any, float] | None:
-    """Return the loss, its derivative by the kernel and by alpha; None where singular.
-
-    Parameters
-    ----------
-    kernel : array of shape (n, n), float64
-        Symmetric.
-    alpha : float
-        Penalty, positive.
-    targets : array of shape (n, t)
-        What is to be predicted.
-    root : array of shape (n,)
-        Roots of the weights.
-    folds : Folds
-        What is left out together.
-    """
-    from scipy.linalg import lapack
-
-    n = len(kernel)
-    system = kernel * root[:, None] * root
-    system[np.diag_indices(n)] += alpha
-    factor, failed = lapack.dpotrf(system, lower=1, overwrite_a=1)
-    if failed:
-        return None
-    inverse, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)
-    if failed:
-        return None
-    lower = np.tril(inverse)
-    C = lower + np.tril(lower, -1).T
-    border = C @ root
-    C -= border[:, None] * (border / (root @ border))
-    scaled = root[:, None] * targets
-    Cy = C @ scaled
-    e, u, CB = np.empty_like(Cy), np.empty_like(Cy), np.empty_like(C)
-    for rows in folds.batches:
-        blocks = C[rows[:, :, None], rows[:, None, :]]
-        e[rows] = np.linalg.solve(blocks, Cy[rows])
-        u[rows] = np.linalg.solve(blocks, e[rows])
-        B = u[rows] @ e[rows].swapaxes(1, 2)
-        B = (B + B.swapaxes(1, 2)) / 2
-        CB[:, rows] = (C[:, rows][:, :, None, :] @ B)[:, :, 0]
-    loss = float((e**2).sum())
-    cross = (C @ u) @ Cy.T
-    slope = 2 * CB @ C - cross - cross.T
-    by_alpha = float(np.trace(slope))
-    return loss, slope * root[:, None] * root, by_alpha
 
 
 def tune(
@@ -130,7 +73,8 @@ def tune(
     free_weights : bool, default True
         Whether the weights of modalities are searched, or stay what they are.
     start : dict of str to float, optional
-        Weights to start from. Default: the same for all.
+        Weights to start from. Default: where they are searched, those of `skill_weights`,
+        else the same for all.
 
     Returns
     -------
@@ -142,6 +86,12 @@ def tune(
     count, names = kernel.parameters, len(kernel.names)
     low, high = np.log(alphas)
     spread = np.r_[np.full(names, _WEIGHTS), np.full(count - names, _WIDTHS)]
+    grid = np.linspace(low, high, 7) if high > low else np.array([low])
+    free = free_weights and names > 1
+    if free and start is None:
+        start = skill_weights(kernel, targets, root, folds, np.exp(grid))
+    first = np.zeros(count + 1)
+    first[:names] = [np.log((start or {}).get(name, 1.0)) for name in kernel.names]
     evaluations = 0
 
     def objective(point: Any) -> tuple[float, Any]:
@@ -154,17 +104,14 @@ def tune(
         loss, slope, by_alpha = found
         scale = 0.5 * folds.n_folds / max(loss, 1e-300)
         gradient = scale * np.append(kernel.pull(slope), alpha * by_alpha)
-        gradient[:-1] += theta / spread**2
+        away = (theta - first[:-1]) / spread
+        gradient[:-1] += away / spread
         if not free_weights:
             gradient[:names] = 0.0
-        prior = 0.5 * ((theta / spread) ** 2).sum()
+        prior = 0.5 * (away**2).sum()
         return 0.5 * folds.n_folds * float(np.log(max(loss, 1e-300))) + prior, gradient
 
-    first = np.zeros(count + 1)
-    first[:names] = [np.log((start or {}).get(name, 1.0)) for name in kernel.names]
-    grid = np.linspace(low, high, 7) if high > low else [low]
     first[-1] = min(grid, key=lambda at: objective(np.append(first[:-1], at))[0])
-    free = free_weights and names > 1
     weights_within = [(-7.0, 7.0) if free else (at, at) for at in first[:names]]
     bounds = [*weights_within, *[(-5.0, 5.0)] * (count - names), (low, high)]
     best = minimize(

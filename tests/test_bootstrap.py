@@ -58,7 +58,7 @@ def test_patients_widen_the_interval():
 def test_chunks_do_not_change_the_result(monkeypatch):
     y, score, groups = cohort()
     whole = bootstrap_auc(y, score, groups, n_resamples=200)
-    monkeypatch.setattr("fastmm.validate.bootstrap._CHUNK", 700)
+    monkeypatch.setattr("fastmm.validate.resampling._CHUNK", 700)
     assert bootstrap_auc(y, score, groups, n_resamples=200) == whole
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fastmm import ImageModality, MultimodalClassifier, TableModality, load_model, save_model
-from fastmm.explanation import contributions, leverage
+from fastmm.explanation import contributions, integrated_gradients
+from fastmm.novelty import leverage
 
 pytest.importorskip("torch", reason="the network needs PyTorch")
 pytest.importorskip("fastmm.deep.classifier", reason="this build has no network")
@@ -30,6 +31,13 @@ def test_a_network_learns_from_images_and_tables_with_missing_ones(tmp_path):
     assert np.isnan(leverage(model, data)).all()
     with pytest.raises(ValueError, match='another `solver` than "deep"'):
         contributions(model, data)
+    path = integrated_gradients(model, data)
+    parts = sum(own.sum(axis=-1) for own in path.parts.values())
+    np.testing.assert_allclose(parts + path.baseline + path.error, score, atol=1e-4)
+    assert abs(path.error).max() < 0.05 * np.ptp(score)  # it has kinks
+    np.testing.assert_array_equal(path.parts["ct"][4], 0)
+    lesion = path.parts["ct"].reshape(24, 8, 8)[y == 1]
+    assert abs(lesion[:, 2:6, 2:6]).mean() > 2 * abs(lesion[:, [0, 1, 6, 7]]).mean()
     loaded = load_model(save_model(model, tmp_path / "m.fastmm"))
     np.testing.assert_allclose(loaded.decision_function(data), score)
     with pytest.raises(ValueError, match='leave `fusion` at "stack"'):

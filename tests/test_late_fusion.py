@@ -59,6 +59,9 @@ def test_contributions_and_features_sum_to_the_score(cohort):
         if solver == "svm":
             continue
         features = feature_contributions(model, blocks)
+        intercept = features.pop("intercept")
+        total = sum(own.sum(axis=1) for own in features.values()) + intercept
+        np.testing.assert_allclose(total, score, atol=1e-6)
         for name, own in features.items():
             # The members' intercepts belong to their modality, too.
             rest = parts[name] - own.sum(axis=1)

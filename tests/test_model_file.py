@@ -91,7 +91,7 @@ def test_a_pickle_is_refused_and_not_run(tmp_path):
 
 
 def _forged(tmp_path, tree, arrays):
-    header = json.dumps(tree)
+    header = tree if isinstance(tree, str) else json.dumps(tree)
     told = {"fastmm": header, "sha256": _checksum(header, arrays)}
     file = tmp_path / "forged.fastmm"
     file.write_bytes(safetensors.numpy.save(arrays, metadata=told))
@@ -110,6 +110,22 @@ def _forged(tmp_path, tree, arrays):
             {"format": 2, "model": {"object": "Ridge", "state": {"__class__": 1}}, "notes": {}},
             "attribute '__class__' is not allowed",
         ),
+        (
+            {"format": 2, "model": {"object": "Ridge", "state": {"predict": 1}}, "notes": {}},
+            "attribute 'predict' is not allowed",
+        ),
+        (
+            {"format": 2, "model": {"texts": ["x" * 10_000, *["y"] * 10_000]}, "notes": {}},
+            "10001 texts of up to 10000 letters are too many",
+        ),
+        ({"format": 2, "model": {"texts": ["x", 1]}, "notes": {}}, "list of texts holds something"),
+        (
+            {"format": 2, "model": {"object": "Ridge", "state": {}}, "notes": []},
+            "its notes are no table",
+        ),
+        ('{"format": 2, "model": NaN, "notes": {}}', "it holds the number NaN"),
+        ('{"format": 2, "model": ' + "[" * 5000, "describes no model"),
+        ("{", "describes no model"),
         ({"format": 2, "model": {"array": "absent"}, "notes": {}}, "describes no model"),
         ([], "describes no model"),
         ({"format": 2, "model": 3, "notes": {}}, "describes no model"),

@@ -8,7 +8,8 @@ import cv2
 import nibabel
 import numpy as np
 import pytest
-from dicom_files import write
+import SimpleITK
+from dicom_files import image, write
 from PIL import Image
 
 from fastmm import ImageModality, MultimodalClassifier, TableModality
@@ -17,6 +18,8 @@ from fastmm.errors import CohortError, GeometryError
 from fastmm.features.regional import slice_statistics
 from fastmm.read.reading import read_volume
 from fastmm.read.volume import Volume
+from fastmm.region_features import statistic_names
+from fastmm.region_sizes import measure_region
 from fastmm.regions import crop_to_region, mask_on
 from fastmm.validate.nested import out_of_fold
 
@@ -128,12 +131,13 @@ def test_surroundings_are_blanked_or_kept(pictures, outside):
 
 
 def test_a_nifti_mask_on_its_own_grid_meets_a_dicom_scan(tmp_path):
-    write(tmp_path / "ct.dcm")
+    write(tmp_path / "ct.dcm", image(0, (16, 16)))
     scan = read_volume(tmp_path / "ct.dcm")
     where = np.zeros(scan.array.shape, np.uint8)
     where[:, 5:12, 6:10] = 1
-    image = nibabel.Nifti1Image(where.T, scan.affine_ras)
-    nibabel.save(image, tmp_path / "mask.nii.gz")
+    marked = nibabel.Nifti1Image(where.T, scan.affine_ras)
+    nibabel.save(marked, tmp_path / "mask.nii.gz")
+    assert where.sum() == 28
     np.testing.assert_array_equal(mask_on(scan, read_volume(tmp_path / "mask.nii.gz")), where > 0)
 
 
@@ -203,3 +207,77 @@ def test_real_masks_lie_on_their_scans(real_data):
         row = next(csv.DictReader(opened))
     pair = (real_data / "lgg" / row["mri"], real_data / "lgg" / row["tumour_mask"])
     assert ImageModality(channel=1).load([pair]).images[0].shape == (5, 128, 128)
+
+
+def measured_by_simpleitk(voxels, spacing):
+    image = SimpleITK.GetImageFromArray(voxels.astype(np.uint8))
+    image.SetSpacing(spacing[::-1])
+    shapes = SimpleITK.LabelShapeStatisticsImageFilter()
+    shapes.ComputeFeretDiameterOn()
+    shapes.Execute(image)
+    return shapes.GetPhysicalSize(1) / 1000, shapes.GetFeretDiameter(1)
+
+
+@pytest.mark.parametrize("kind", ["blob", "slice", "line", "two"])
+def test_the_size_of_a_region_is_that_of_simpleitk(kind):
+    rng = np.random.default_rng(4)
+    voxels = np.zeros((6, 20, 24), bool)
+    if kind == "blob":
+        voxels[1:5, 3:15, 4:20] = rng.random((4, 12, 16)) > 0.4
+    elif kind == "slice":
+        voxels[3, 5:11, 2:20] = rng.random((6, 18)) > 0.3
+    elif kind == "line":
+        voxels[2, 4, 3:17] = True
+    else:
+        voxels[0, 1, 2] = voxels[5, 18, 21] = True
+    spacing = (4.0, 0.9, 0.7)
+    found = measure_region(volume(voxels, spacing))
+    np.testing.assert_allclose(found, measured_by_simpleitk(voxels, spacing), rtol=1e-6)
+    # Turned in space, all stays as large as it is.
+    turned = volume(voxels, spacing)
+    axes = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    affine = turned.affine.copy()
+    affine[:3, :3] = axes @ affine[:3, :3]
+    np.testing.assert_allclose(
+        measure_region(Volume(turned.array, "", spacing, affine)), found, rtol=1e-6
+    )
+
+
+def test_sizes_are_named_features_or_an_error_without_lengths(tmp_path, pictures):
+    paths = []
+    for i in range(3):
+        write(tmp_path / f"{i}.dcm", image(i, (16, 16)))
+        scan = read_volume(tmp_path / f"{i}.dcm")
+        where = np.zeros(scan.array.shape, np.uint8)
+        where[:, 4 : 8 + i, 6:10] = 1
+        nibabel.save(nibabel.Nifti1Image(where.T, scan.affine_ras), tmp_path / f"{i}.nii.gz")
+        paths.append((tmp_path / f"{i}.dcm", tmp_path / f"{i}.nii.gz"))
+    modality = ImageModality(shape=(8, 8), features="statistics", region_size=True)
+    block = modality.extract([*paths, None])
+    assert statistic_names(modality, block.values.shape[1])[-2:] == [
+        "volume (ml)", "longest extent (mm)",
+    ]  # fmt: skip
+    for row, (_, mask) in zip(block.values, paths, strict=False):
+        np.testing.assert_allclose(row[-2:], measure_region(read_volume(mask)), rtol=1e-6)
+    np.testing.assert_array_equal(block.values[3], 0)
+    plain = ImageModality(shape=(8, 8), features="statistics").extract([*paths, None])
+    np.testing.assert_array_equal(block.values[:, :-2], plain.values)
+    with pytest.raises(GeometryError, match="must tell the size of its voxels"):
+        modality.extract(pictures[:1])
+    with pytest.raises(ValueError, match="from files with their masks"):
+        modality.extract([np.ones((1, 8, 8), "float32")])
+    with pytest.raises(ValueError, match='`region_size` needs `features="statistics"`'):
+        ImageModality(region_size=True)
+
+
+def test_real_tumours_are_as_large_as_simpleitk_says(real_data):
+    masks = sorted((real_data / "sts").glob("*/*.nii.gz"))[:3]
+    assert masks
+    for mask in masks:
+        image = SimpleITK.ReadImage(str(mask)) != 0
+        shapes = SimpleITK.LabelShapeStatisticsImageFilter()
+        shapes.ComputeFeretDiameterOn()
+        shapes.Execute(image)
+        found = measure_region(read_volume(mask))
+        assert found.volume == pytest.approx(shapes.GetPhysicalSize(1) / 1000, rel=1e-5)
+        assert found.extent == pytest.approx(shapes.GetFeretDiameter(1), rel=1e-5)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from fastmm.fused_kernels import FusedKernel, combine
+from fastmm.left_out_loss import held_out_loss
 from fastmm.solve.grouped import make_folds
-from fastmm.tuning import held_out_loss, tune
+from fastmm.tuning import tune
 
 FORMS = [("linear", False), ("joint", False), ("rbf", False), ("rbf", True)]
 

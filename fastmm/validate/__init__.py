@@ -2,10 +2,18 @@
 
 ``bootstrap``
     Intervals of the area under the ROC curve, by drawing whole patients.
+``resampling``
+    Draws of whole patients, and the intervals they give to any weighted statistic.
+``operating_points``
+    Sensitivity at a fixed specificity, and balanced accuracy.
+``reliability``, ``recalibration``
+    Calibration of probabilities: curve, Brier score, slope and intercept.
 ``comparison``
     Paired comparison of two areas on the same patients.
 ``permutation``
     p-values by permuting the labels of whole patients, without refits.
+``score_permutation``
+    The same for scores of any model, which stay as they are.
 ``conformal``, ``conformal_sets``
     Prediction intervals and sets for new patients, by jackknife+ and CV+.
 ``calibration``

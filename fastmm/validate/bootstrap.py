@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from fastmm._check import finite, integer, number, real
+from fastmm._check import finite, integer, real
 from fastmm._space import enter
 from fastmm.solve._inputs import host
-from fastmm.solve.group_names import encode_groups
 from fastmm.solve.scoring import roc_auc
+from fastmm.validate.resampling import clusters, coverage, draws, percentiles
 
-__all__ = [
-    "bootstrap_auc",
-    "clusters",
-    "coverage",
-    "one_against_rest",
-    "percentiles",
-    "resampled_areas",
-]
-
-_CHUNK = 1 << 21  # elements of work space at once: 16 MB an array
+__all__ = ["bootstrap_auc", "one_against_rest", "resampled_areas"]
 
 
 def bootstrap_auc(
@@ -109,53 +99,12 @@ def bootstrap_auc(
     return float(roc_auc(positive, scores).mean()), low, high
 
 
-def coverage(confidence: Any) -> float:
-    """Return the checked coverage of an interval."""
-    share = number(confidence, "confidence", above=0)
-    if share >= 1:
-        raise ValueError(f"`confidence` must be less than 1, got {share!r}.")
-    return share
-
-
 def resampled_areas(
     positive: Any, scores: Any, codes: Any, n_resamples: int, seed: int
 ) -> np.ndarray[Any, Any]:
     """Return areas (resamples, decisions) for decisions (decisions, 1, n) in resampled groups."""
-    count = int(codes.max()) + 1
-    rng, step = np.random.default_rng(seed), max(1, _CHUNK // max(scores.size, count))
-    areas = []
-    for start in range(0, n_resamples, step):
-        draws = min(step, n_resamples - start)
-        drawn = rng.integers(0, count, (draws, count)) + count * np.arange(draws)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=draws * count).reshape(draws, count)
-        areas.append(roc_auc(positive, scores, times[:, codes]).T)
-    return np.concatenate(areas)
-
-
-def percentiles(
-    found: np.ndarray[Any, Any], confidence: float, *, stacklevel: int = 3
-) -> tuple[float, float]:
-    """Return the ends of the middle share of the resampled values; NaN lacked a class."""
-    kept = found[~np.isnan(found)]
-    if kept.size == 0:
-        raise ValueError("All resamples lacked a class: too few groups hold each class.")
-    if kept.size < found.size:
-        warnings.warn(
-            f"{found.size - kept.size} of {found.size} resamples lacked a class and were "
-            "dropped; the interval leans on the others.",
-            stacklevel=stacklevel,
-        )
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(kept, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def clusters(groups: Any, n: int) -> np.ndarray[Any, Any]:
-    """Return the number of the group of each row; there must be two of them."""
-    codes = np.arange(n) if groups is None else encode_groups(groups, n)
-    if codes.max() < 1:
-        raise ValueError("The bootstrap needs at least 2 groups, got 1.")
-    return codes
+    drawn = draws(codes, n_resamples, seed, width=scores.size)
+    return np.concatenate([roc_auc(positive, scores, times).T for times in drawn])
 
 
 def one_against_rest(y: Any, score: Any, name: str = "score") -> tuple[Any, Any]:

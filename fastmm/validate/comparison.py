@@ -11,13 +11,8 @@ import numpy as np
 
 from fastmm._check import integer, one_of
 from fastmm.solve.areas import roc_auc
-from fastmm.validate.bootstrap import (
-    clusters,
-    coverage,
-    one_against_rest,
-    percentiles,
-    resampled_areas,
-)
+from fastmm.validate.bootstrap import one_against_rest, resampled_areas
+from fastmm.validate.resampling import clusters, coverage, percentiles
 
 __all__ = ["AucComparison", "compare_auc"]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from fastmm._check import one_of
 from fastmm.solve._inputs import host
-from fastmm.validate.bootstrap import coverage
 from fastmm.validate.conformal_units import PIECE, ROUNDING, calibration_units, patient_codes
 from fastmm.validate.left_out_models import left_out_models
+from fastmm.validate.resampling import coverage
 
 __all__ = ["ConformalIntervals", "conformal_intervals"]
 

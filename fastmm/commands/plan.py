@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastmm.cli_choices import (
+from fastmm.commands.choices import (
     Channels,
     CohortFile,
     Device,
@@ -27,7 +27,7 @@ from fastmm.cli_choices import (
     Tables,
     Windows,
 )
-from fastmm.cli_options import read_channels, read_pairs, read_windows
+from fastmm.commands.columns import read_channels, read_pairs, read_windows
 
 __all__ = ["plan"]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "By",
     "Channels",
     "CohortFile",
     "Device",
@@ -110,6 +111,14 @@ Suv = Annotated[
 Pool = Annotated[
     str,
     typer.Option(help="How slices become one row: mean, max or stack; rows: each is its own."),
+]
+By = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Report the scores within the levels of this column, too: numbers are cut at "
+        "their median or thirds. May be repeated.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Where images are processed: auto, cpu, cuda.")]
 Output = Annotated[

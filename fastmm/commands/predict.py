@@ -1,0 +1,46 @@
+"""The command ``fastmm predict``: apply a model to new examinations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastmm.commands.choices import Device, Ids
+from fastmm.commands.options import NOTICE
+
+__all__ = ["predict"]
+
+
+def predict(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="File model.fastmm of a training.")
+    ],
+    cohort: Annotated[
+        Path, typer.Argument(metavar="COHORT.csv", help="With the columns of the training.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for predictions.csv; or a .csv file."
+        ),
+    ] = Path("fastmm-predict"),
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Write what modalities, columns and pixels add to the scores."
+        ),
+    ] = False,
+    device: Device = "auto",
+    ids: Ids = False,
+) -> None:
+    """Apply a trained model to new examinations."""
+    from fastmm.console import progress_bars
+    from fastmm.prediction_job import predict_job
+
+    with progress_bars() as task:
+        file = predict_job(
+            model, cohort, output, ids=ids, explain=explain, device=device, task=task
+        )
+    typer.echo(f"Predictions are in {file}. {NOTICE}")

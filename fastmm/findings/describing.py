@@ -1,0 +1,78 @@
+"""What a study says about its cohort, its validation and its model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastmm.blocks import Block
+from fastmm.cohort import Cohort
+from fastmm.features.table import Columns
+from fastmm.findings.scoring import CONFIDENCE, RESAMPLES
+from fastmm.multimodal import MultimodalClassifier
+from fastmm.validate.nested import OutOfFold
+
+__all__ = ["describe_cohort", "describe_scheme", "variance_shares"]
+
+
+def describe_cohort(
+    cohort: Cohort, modalities: Mapping[str, Any], blocks: Mapping[str, Block], notes: list[str]
+) -> dict[str, Any]:
+    """Count rows, patients, classes and modalities."""
+    rows = []
+    for name, block in blocks.items():
+        present = int(block.present.sum())
+        row = {"name": name, "present": present, "missing": cohort.count - present}
+        if isinstance(block.values, Columns):
+            columns = list(block.values.texts)
+            shown = ", ".join(columns[:6]) + (", ..." if len(columns) > 6 else "")
+            row |= {"kind": "table", "features": len(columns), "detail": f"columns {shown}"}
+        else:
+            detail = modalities[name].describe()
+            if name in cohort.masks:
+                detail = f"{modalities[name].describe_region()}, {detail}"
+            row |= {"kind": "image", "features": int(block.values.shape[1]), "detail": detail}
+        rows.append(row)
+    found, counts = np.unique(np.asarray(cohort.y), return_counts=True)
+    return {
+        "rows": cohort.count,
+        "patients": cohort.patients,
+        "label": cohort.label,
+        "classes": {str(c): int(n) for c, n in zip(found, counts, strict=True)},
+        "modalities": rows,
+        "notes": [*cohort.notes, *notes],
+    }
+
+
+def describe_scheme(held_out: OutOfFold, cohort: Cohort) -> dict[str, Any]:
+    """Say what was left out, and what was learned without it."""
+    what = "patient" if cohort.grouped else "row"
+    one_out = held_out.folds == cohort.patients
+    return {
+        "scheme": f"leave one {what} out" if one_out else f"{held_out.folds} folds of {what}s",
+        "detail": (
+            "Nested: means and scales, categories, weights of modalities, widths of kernels and "
+            f"the penalty (by exact closed-form leave-one-{what}-out), and the calibration are "
+            f"learned anew without the {what}s that are predicted. A score of 0 is the border "
+            "between classes of equal weight; the probability knows how frequent they are."
+        ),
+        "bootstrap": RESAMPLES,
+        "confidence": CONFIDENCE,
+    }
+
+
+def variance_shares(
+    model: MultimodalClassifier, blocks: Mapping[str, Block]
+) -> list[dict[str, Any]]:
+    """Return the share of each modality in the variance of the fused score."""
+    if len(blocks) < 2:
+        return []
+    try:
+        parts = model.contributions(blocks)
+    except ValueError:  # one RBF kernel of all modalities together
+        return []
+    spread = {name: float(np.var(parts[name], axis=0).sum()) for name in blocks}
+    total = sum(spread.values()) or 1.0
+    return [{"name": name, "share": value / total} for name, value in spread.items()]

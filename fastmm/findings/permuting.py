@@ -1,0 +1,80 @@
+"""p-values of sets of modalities, by permuting the labels of whole patients."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from fastmm.blocks import Block
+from fastmm.findings.designs import make_design
+from fastmm.findings.validation import Plan, Validated
+from fastmm.solve.kernel.lssvm_search import LSSVCCV
+from fastmm.solve.ridge.classifier import RidgeClassifierCV
+from fastmm.validate.permutation import PermutationTest, permutation_test
+from fastmm.validate.score_permutation import permute_scores
+
+__all__ = ["METHODS", "PERMUTATIONS", "permute_set"]
+
+PERMUTATIONS = 1000
+METHODS = {
+    "refitted": (
+        "The model is refitted, exactly and in closed form, to each permutation of the labels "
+        "of whole patients, its penalty chosen anew; modalities weigh the same and classes "
+        "count by their rows, so that its AUC differs somewhat from the score."
+    ),
+    "scores": (
+        "The out-of-fold scores stay, and the labels of whole patients are permuted: "
+        "approximate, since those scores have seen the labels of the other patients."
+    ),
+}
+
+
+def permute_set(
+    plan: Plan, found: Validated, blocks: Mapping[str, Block]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the p-value of a set, the method and its area, and notes."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)  # of patients that keep their labels
+        try:
+            exact = _has_closed_form(plan, found)
+            test = _refitted(plan, found, blocks) if exact else _of_scores(found)
+        except ValueError as error:
+            if "No permutation" not in str(error):
+                raise
+            return {"pvalue": None}, [str(error)]
+    notes = list(dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning))
+    return {
+        "pvalue": test.pvalue,
+        "pvalue_method": "refitted" if exact else "scores",
+        "pvalue_auc": test.score,
+    }, notes
+
+
+def _has_closed_form(plan: Plan, found: Validated) -> bool:
+    late = plan.fusion == "late" and len(found.names) > 1
+    return found.model in ("ridge", "linear", "lssvm") and not late
+
+
+def _of_scores(found: Validated) -> PermutationTest:
+    return permute_scores(found.y, found.score, found.groups, n_permutations=PERMUTATIONS)
+
+
+def _refitted(plan: Plan, found: Validated, blocks: Mapping[str, Block]) -> PermutationTest:
+    own = {name: blocks[name].take(found.rows) for name in found.names}
+    design = make_design(plan, found.model, found.names, own)
+    if design.form == "linear":
+        model: Any = RidgeClassifierCV(design.alphas, scoring="roc_auc")
+    else:
+        kernel = {"kernel": "precomputed"} if design.form == "rbf" else {
+            "kernel": "rbf", "gamma": design.gamma,
+        }  # fmt: skip
+        model = LSSVCCV([1 / alpha for alpha in design.alphas[::2]], scoring="roc_auc", **kernel)
+    return permutation_test(
+        model,
+        design.matrix,
+        found.y[design.owner],
+        found.groups[design.owner],
+        n_permutations=PERMUTATIONS,
+        scoring="roc_auc",
+    )

@@ -1,0 +1,150 @@
+"""Which sets of modalities a study validates, and their out-of-fold predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastmm.blocks import Block
+from fastmm.cohort import Cohort
+from fastmm.findings.reading import Task
+from fastmm.multimodal import MultimodalClassifier
+from fastmm.stopwatch import Stopwatch
+from fastmm.validate.nested import OutOfFold, out_of_fold
+
+__all__ = ["FUSED", "Plan", "Validated", "name_set", "plan_sets", "validate_sets"]
+
+FUSED = "fused"
+_MOST_PAIRED = 6  # modalities; 15 pairs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study validates: the first model, on all modalities, becomes the final one.
+
+    Attributes
+    ----------
+    modalities : dict of str to ImageModality or TableModality
+        All of them.
+    models : tuple of str
+        Solvers.
+    fusion : str
+        How modalities are fused.
+    interactions : bool
+        Whether kernels are fused as a product.
+    """
+
+    modalities: Mapping[str, Any]
+    models: tuple[str, ...]
+    fusion: str
+    interactions: bool
+
+    def classifier(self, kind: str, names: Sequence[str]) -> MultimodalClassifier:
+        """Return the model of some modalities, not fitted."""
+        own = {name: self.modalities[name] for name in names}
+        # Where there is one modality, there is nothing to combine.
+        fusion = "stack" if self.fusion == "late" and len(own) == 1 else self.fusion
+        return MultimodalClassifier(own, solver=kind, fusion=fusion, interactions=self.interactions)
+
+    def final(self) -> MultimodalClassifier:
+        """Return the model that is fitted to all rows in the end, not fitted."""
+        return self.classifier(self.models[0], tuple(self.modalities))
+
+    def label(self, names: Sequence[str]) -> str:
+        """Name a set of modalities: all of several are "fused"."""
+        return name_set(names, len(self.modalities))
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Out-of-fold predictions of one model on one set of modalities.
+
+    Attributes
+    ----------
+    model, features : str
+        The solver, and the name of the set.
+    names : tuple of str
+        The modalities.
+    rows : bool array of shape (cohort rows,)
+        Rows that have one of them.
+    y, groups : arrays of shape (rows,)
+        Labels and patients of those.
+    held_out : OutOfFold
+        Predictions of those.
+    """
+
+    model: str
+    features: str
+    names: tuple[str, ...]
+    rows: np.ndarray[Any, Any]
+    y: np.ndarray[Any, Any]
+    groups: np.ndarray[Any, Any]
+    held_out: OutOfFold
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What tells these predictions from others."""
+        return {"model": self.model, "features": self.features}
+
+    @property
+    def score(self) -> np.ndarray[Any, Any]:
+        """What ranks the rows: decisions, or a probability of each class."""
+        binary = self.held_out.decision.ndim == 1
+        return self.held_out.decision if binary else self.held_out.probability
+
+
+def name_set(names: Sequence[str], count: int) -> str:
+    """Name some of `count` modalities."""
+    return FUSED if 1 < len(names) == count else " + ".join(names)
+
+
+def plan_sets(plan: Plan) -> tuple[list[tuple[str, tuple[str, ...]]], list[str]]:
+    """Return what is validated, (model, modalities), and notes on what is not.
+
+    Each modality alone and all fused with every model, each pair with the first.
+    """
+    names, first = tuple(plan.modalities), plan.models[0]
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    notes: list[str] = []
+    if len(names) == 2:
+        pairs = []  # the only pair is all of them
+    elif first == "deep" and pairs:
+        notes.append("pairs of modalities were not validated: each is a network for each fold")
+        pairs = []
+    elif len(names) > _MOST_PAIRED:
+        notes.append(f"the {len(pairs)} pairs of modalities were not validated: too many")
+        pairs = []
+    sets: list[tuple[str, tuple[str, ...]]] = []
+    for kind in plan.models:
+        sets += [(kind, (name,)) for name in names]
+        sets += [(kind, pair) for pair in pairs if kind == first]
+        sets += [(kind, names)] if len(names) > 1 else []
+    return sets, notes
+
+
+def validate_sets(
+    cohort: Cohort,
+    plan: Plan,
+    sets: Sequence[tuple[str, tuple[str, ...]]],
+    blocks: Mapping[str, Block],
+    watch: Stopwatch,
+    task: Task,
+) -> list[Validated]:
+    """Predict out of fold with every model and set, over the rows that have one of its parts."""
+    found: list[Validated] = []
+    progress = task("validate")
+    for kind, names in sets:
+        rows = np.any([blocks[name].present for name in names], axis=0)
+        y, groups = np.asarray(cohort.y)[rows], cohort.groups[rows]
+        own = {name: blocks[name].take(rows) for name in names}
+        with watch(f"validate {kind}") as stage:
+            # Each fold of a network is several trainings.
+            most = 5 if kind == "deep" else 100
+            held_out = out_of_fold(plan.classifier(kind, names), own, y, groups, max_folds=most)
+            stage.fits += held_out.folds
+        found.append(Validated(kind, plan.label(names), names, rows, y, groups, held_out))
+        progress(len(found), len(sets))
+    return found
