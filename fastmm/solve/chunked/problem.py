@@ -185,8 +185,10 @@ class ChunkedProblem(RidgeProblem):
         if not small.any():
             return []
         largest = int(sizes[small].max())
-        per_row = FLOAT * (d + alphas * (2 * largest + 3 * targets))
-        step = self.rows.chunks(FLOAT * 2 * d * d, per_row)[0]
+        # Beside what every pass needs: the basis, some of its rows, and their products.
+        per_row = FLOAT * (2 * d + alphas * (2 * largest + 3 * targets))
+        fixed = FLOAT * (2 * d * d + 2 * alphas * len(codes) * targets)
+        step = self.rows.chunks(fixed, per_row)[0]
         most = max(step.stop - step.start, largest)
         first = np.full(folds.n_folds, len(codes))
         np.minimum.at(first, codes, np.arange(len(codes)))
