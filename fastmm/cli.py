@@ -26,6 +26,7 @@ from fastmm.cli_choices import (
     Interactions,
     Label,
     Masks,
+    MemoryLimit,
     Model,
     Output,
     Outside,
@@ -154,6 +155,7 @@ def train(
     pool: Pool = "mean",
     device: Device = "auto",
     scheduler: Scheduler = None,
+    memory_limit: MemoryLimit = None,
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
 ) -> None:
@@ -181,6 +183,7 @@ def train(
             pool=pool,
             device=device,
             scheduler=scheduler,
+            memory_limit=memory_limit,
             ids=ids,
             task=task,
             title=cohort.stem if cohort.stem != "cohort" else cohort.resolve().parent.name,

@@ -14,12 +14,13 @@ import numpy as np
 from fastmm import __version__
 from fastmm.blocks import Block
 from fastmm.cohort import Cohort
+from fastmm.cohort_features import extract_blocks
 from fastmm.environment import environment
 from fastmm.features.table import Columns
 from fastmm.metrics import balanced_accuracy_score, roc_curve
-from fastmm.modalities import ImageModality
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.stopwatch import Stopwatch
+from fastmm.streams.limits import check_limit
 from fastmm.validate.bootstrap import bootstrap_auc
 from fastmm.validate.nested import OutOfFold, out_of_fold
 
@@ -61,6 +62,7 @@ def run_study(
     interactions: bool = False,
     device: str = "auto",
     scheduler: str | None = None,
+    memory_limit: int | str | None = None,
     watch: Stopwatch | None = None,
     task: Task | None = None,
     **about: Any,
@@ -84,6 +86,9 @@ def run_study(
         Where images are read to and become features.
     scheduler : str, optional
         Address of a dask scheduler, whose workers read the images and compute features.
+    memory_limit : int or str, optional
+        Bytes for images at a time, such as "2GB": examinations are read in turn, and only
+        their features stay. A cluster has limits of its own.
     watch : Stopwatch, optional
         Gets the time of each stage.
     task : callable, optional
@@ -103,14 +108,16 @@ def run_study(
     for kind in models:
         _classifier(modalities, tuple(modalities), kind, fusion, interactions).check_options()
     if scheduler is None:
-        blocks, pictures = _extract(cohort, modalities, device, watch, task)
+        blocks, images = extract_blocks(
+            cohort, modalities, device, watch, task, _PICTURES, check_limit(memory_limit)
+        )
     else:
         from fastmm.dask_study import extract_on_cluster
 
         blocks, images = extract_on_cluster(
             cohort, modalities, scheduler, device, watch, task, _PICTURES
         )
-        pictures = {name: _shown(some) for name, some in images.items()}
+    pictures = {name: _shown(some) for name, some in images.items()}
     sets = [(name,) for name in modalities] + ([tuple(modalities)] if len(modalities) > 1 else [])
     scores, curves, notes, whole = _validate(
         cohort, modalities, blocks, models, sets, (fusion, interactions), watch, task
@@ -142,29 +149,6 @@ def run_study(
             "classes": [str(c) for c in final.classes_],
         }
     return Study(results, final, held_out, pictures)
-
-
-def _extract(
-    cohort: Cohort, modalities: Mapping[str, Any], device: str, watch: Stopwatch, task: Task
-) -> tuple[dict[str, Block], dict[str, Any]]:
-    blocks: dict[str, Block] = {}
-    pictures: dict[str, Any] = {}
-    for name, modality in modalities.items():
-        if not isinstance(modality, ImageModality):
-            with watch("tables"):
-                blocks[name] = modality.extract(cohort.tables[name])
-            continue
-        with watch("read, window, resize") as stage:
-            progress = task(f"read {name}")
-            loaded = modality.load(cohort.scans(name), device=device, progress=progress)
-            slices = loaded.images
-            stage.images += sum(len(s) for s in slices if s is not None)
-            stage.size += loaded.n_bytes
-        with watch("features") as stage:
-            blocks[name] = modality.extract(slices)
-            stage.images += sum(len(s) for s in slices if s is not None)
-        pictures[name] = _shown([s[len(s) // 2] for s in slices if s is not None][:_PICTURES])
-    return blocks, pictures
 
 
 def _validate(

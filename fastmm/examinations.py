@@ -1,0 +1,178 @@
+"""Examinations out of files, as a modality wants them: all at once, or some at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastmm.blocks import Examinations
+from fastmm.errors import CohortError, GeometryError
+
+if TYPE_CHECKING:
+    from fastmm.modalities import ImageModality
+
+__all__ = ["load_all", "load_in_turn"]
+
+Progress = Callable[[int, int], object]
+
+
+def load_all(
+    modality: ImageModality, paths: Sequence[Any], device: str, progress: Progress | None
+) -> Examinations:
+    """Load all examinations: `ImageModality.load` says how."""
+    given = [path for path in paths if path is not None]
+    if not given:
+        return Examinations([None] * len(paths), modality.units or "", 0)
+    if _masked(given):
+        images, units, n_bytes = _load_regions(modality, given, device, progress)
+    else:
+        images, units, n_bytes = _load_whole(modality, given, device, progress)
+    unit = _one_unit(modality, units)
+    parts = iter(images)
+    return Examinations([None if path is None else next(parts) for path in paths], unit, n_bytes)
+
+
+def load_in_turn(
+    modality: ImageModality,
+    paths: Sequence[Any],
+    device: str,
+    progress: Progress | None,
+    limit: int,
+) -> Iterator[Examinations]:
+    """Load some examinations at a time, in order, as many as `limit` bytes hold.
+
+    The caller lets go of one part before asking for the next. Scans with masks come one by
+    one, each read as a whole. `progress` counts examinations.
+    """
+    given = [path for path in paths if path is not None]
+    parts = _regions_in_turn if given and _masked(given) else _whole_in_turn
+    units: set[str] = set()
+    ahead = 0
+    for loaded in parts(modality, given, device, limit):
+        units.add(loaded.units)
+        _one_unit(modality, sorted(units))
+        count = len(loaded.images)
+        yield _with_missing(loaded, paths, ahead)
+        del loaded
+        ahead = _after(paths, ahead, count)
+        if progress is not None:
+            progress(ahead, len(paths))
+    if ahead < len(paths):
+        yield Examinations([None] * (len(paths) - ahead), modality.units or "", 0)
+
+
+def _with_missing(loaded: Examinations, paths: Sequence[Any], first: int) -> Examinations:
+    """Put None between the images of a part where examinations are missing."""
+    stop = _after(paths, first, len(loaded.images))
+    images = iter(loaded.images)
+    rows = [None if path is None else next(images) for path in paths[first:stop]]
+    return Examinations(rows, loaded.units, loaded.n_bytes)
+
+
+def _after(paths: Sequence[Any], first: int, count: int) -> int:
+    """Return the place behind the next `count` paths that are there."""
+    while count:
+        count -= paths[first] is not None
+        first += 1
+    return first
+
+
+def _options(modality: ImageModality, device: str) -> dict[str, Any]:
+    return {
+        "window": modality.window,
+        "normalize": modality.normalize,
+        "channel": modality.channel,
+        "suv": modality.suv,
+        "device": device,
+    }
+
+
+def _load_whole(
+    modality: ImageModality, given: Any, device: str, progress: Any
+) -> tuple[Any, Sequence[str], int]:
+    from fastmm.batch_rows import load_rows
+
+    options = _options(modality, device)
+    rows = load_rows(given, modality.shape, progress=progress or False, **options)
+    return rows.split(), rows.units, rows.n_bytes
+
+
+def _whole_in_turn(
+    modality: ImageModality, given: Any, device: str, limit: int
+) -> Iterator[Examinations]:
+    from fastmm.batch_options import check_options, check_paths
+    from fastmm.batch_parts import Budget, plan_parts
+    from fastmm.batch_rows import ImageRows, allocate, fill_plan, warn_of
+    from fastmm.read.ahead import READERS
+
+    options = check_options(modality.shape, **_options(modality, device))
+    notes: dict[str, int] = {}
+    with ThreadPoolExecutor(READERS) as pool:
+        for plan in plan_parts(check_paths(given), pool, options, Budget(limit, whole=True)):
+            out = allocate((plan.n_rows, *options.shape), options)
+            n_bytes = fill_plan(out, plan, options, pool, lambda done, total: None)
+            rows = ImageRows(out, tuple(plan.counts), tuple(plan.units), n_bytes)
+            del out
+            unit = _one_unit(modality, plan.units)
+            for note, count in plan.notes.items():
+                notes[note] = notes.get(note, 0) + count
+            images = rows.split()
+            del rows
+            yield Examinations(images, unit, n_bytes)
+            del images
+    warn_of(notes)
+
+
+def _load_regions(
+    modality: ImageModality, given: Any, device: str, progress: Any
+) -> tuple[Any, Sequence[str], int]:
+    images, units, n_bytes = [], [], 0
+    for done, region in enumerate(_regions(modality, given, device), start=1):
+        images.append(region.images)
+        units.append(region.units)
+        n_bytes += region.n_bytes
+        if progress:
+            progress(done, len(given))
+    return images, units, n_bytes
+
+
+def _regions_in_turn(
+    modality: ImageModality, given: Any, device: str, limit: int
+) -> Iterator[Examinations]:
+    for region in _regions(modality, given, device):
+        yield Examinations([region.images], region.units, region.n_bytes)
+
+
+def _regions(modality: ImageModality, given: Any, device: str) -> Iterator[Any]:
+    from fastmm._space import space_for
+    from fastmm.regions import read_region
+
+    asarray = space_for(device).asarray
+    for path, mask in given:
+        try:
+            yield read_region(Path(path), Path(mask), modality, asarray)
+        except GeometryError as error:
+            raise GeometryError(f"{path}, with the mask {mask}: {error}") from None
+
+
+def _masked(given: Sequence[Any]) -> bool:
+    masked = [isinstance(path, tuple) for path in given]
+    if any(masked) and not all(masked):
+        raise CohortError(
+            f"A modality must have a mask for each of its scans or for none; "
+            f"{masked.count(False)} of {len(given)} lack one."
+        )
+    return masked[0]
+
+
+def _one_unit(modality: ImageModality, units: Sequence[str]) -> str:
+    found = sorted(set(units))
+    if len(found) > 1 or (modality.units is not None and found != [modality.units]):
+        expected = "one unit" if modality.units is None else repr(modality.units)
+        raise CohortError(
+            f"The images of a modality must have {expected}, found {', '.join(found)}: "
+            "one window or scale would mean something else in each."
+        )
+    return found[0]
