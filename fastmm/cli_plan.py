@@ -19,10 +19,12 @@ from fastmm.cli_choices import (
     Interactions,
     Label,
     Masks,
+    MemoryLimit,
     Model,
     Output,
     Outside,
     Pool,
+    Scheduler,
     Suv,
     Tables,
     Windows,
@@ -51,13 +53,8 @@ def plan(
     device: Device = "auto",
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
-    memory_limit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Memory that arrays may take, as 2GB or 500MB. Default: all of the machine.",
-        ),
-    ] = None,
+    memory_limit: MemoryLimit = None,
+    scheduler: Scheduler = None,
     file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write JSON too; - prints only JSON."),

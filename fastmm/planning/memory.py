@@ -17,7 +17,7 @@ _BUFFERS = 1.5  # of a file for each reader
 
 def base_bytes(size: StudySize, solver: str) -> float:
     """Return what imports and compiled kernels take, whatever the size."""
-    found = rates.BASE + (rates.IMAGES if size.images else 0.0)
+    found = rates.BASE + rates.KERNELS + (rates.IMAGES if size.images else 0.0)
     return found + (rates.DEEP if solver == "deep" else 0.0)
 
 
