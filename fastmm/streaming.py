@@ -232,8 +232,7 @@ class FeatureStore:
         record = self._ledger.record(chunk)
         if record is None:
             return False
-        size = self._chunk()
-        if record.get("source") != source.digest(chunk, size):
+        if record.get("source") != source.digest(chunk, size := self._chunk()):
             raise ValueError(
                 f"The store was made of other images: rows {chunk * size} to "
                 f"{min((chunk + 1) * size, source.count)} have changed since; give another folder."
@@ -258,7 +257,10 @@ class FeatureStore:
             raise FileNotFoundError(f"There is no store in {self._folder}; `fill` makes it.")
         return int(made["chunk"])
 
-    def _checked(self, values: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    def _checked(self, values: np.ndarray[Any, Any] | None, count: int) -> np.ndarray[Any, Any]:
+        if values is None:
+            like = self._array(np.empty((count, 0), np.float32))
+            return np.full((count, *like.shape[1:]), np.nan, like.dtype)
         if values.ndim < 1 or len(values) != count:
             raise ValueError(
                 f"`operator` must give a row for each image, got shape {values.shape} for {count}."

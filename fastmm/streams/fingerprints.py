@@ -122,7 +122,7 @@ def _plain(value: Any, name: str) -> Any:
         return [_plain(part, name) for part in (value.func, value.args, value.keywords)]
     owner = getattr(value, "__self__", None)
     if owner is not None and not isinstance(owner, type(os)):
-        return [_plain(owner, name), value.__name__]
+        return {"method": value.__name__, **_plain_owner(owner, name)}
     if is_dataclass(value) and not isinstance(value, type):
         own = {field.name: getattr(value, field.name) for field in fields(value)}
         return {"class": _name(type(value)), **_plain(own, name)}
@@ -134,6 +134,11 @@ def _plain(value: Any, name: str) -> Any:
         f"`{name}` must be plain data, an array, an estimator or a function, which can be "
         f"compared with those of another run; got {type(value).__name__}."
     )
+
+
+def _plain_owner(owner: Any, name: str) -> dict[str, Any]:
+    made = _plain(owner, name)
+    return made if isinstance(made, dict) else {"of": made}
 
 
 def _estimator(value: Any) -> dict[str, Any]:

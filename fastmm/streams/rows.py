@@ -84,17 +84,19 @@ class _ArrayRows(RowSource):
         return digest_of_values(self._source.space.to_host(part))
 
 
-def rows_of(operator: Any, options: dict[str, Any]) -> Callable[[Any], np.ndarray[Any, Any]]:
-    """Return a function from images, or paths, to rows of features on the host."""
+def rows_of(operator: Any, options: dict[str, Any]) -> Callable[[Any], Any]:
+    """Return a function from images, or paths, to rows of features, None where all are missing."""
     if not hasattr(operator, "extract"):
         return lambda part: np.asarray(operator(part, **options))
 
-    def extract(paths: Any) -> np.ndarray[Any, Any]:
+    def extract(paths: Any) -> Any:
         block = operator.extract(paths, **options)
         if block.counts is not None:
             raise ValueError(
                 '`operator` must give a row for each image, which `pool="rows"` lacks.'
             )
+        if not block.present.any():
+            return None  # which does not know how long a row is
         values: np.ndarray[Any, Any] = block.values
         values[~block.present] = np.nan
         return values
