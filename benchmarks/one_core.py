@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastmm.bench.machine import memory
 from fastmm.planning.machines import Machine
 
 __all__ = ["ONE", "be_alone", "one_core"]
@@ -30,9 +31,10 @@ def one_core() -> Machine:
     out, narrow = np.empty_like(product), product.astype(np.float32)
     flops = 2 * 1024**3
     wide = flops / least(lambda: np.matmul(product, other, out=out))
+    copy = 2 * copied.nbytes / least(lambda: np.copyto(target, copied))
     return Machine(
-        "one core", 1, 16e9, copy := 2 * copied.nbytes / least(lambda: np.copyto(target, copied)),
-        copy, flops / least(lambda: narrow @ narrow), wide, wide, 5e9,
+        "one core here", 1, float(memory()), copy, copy, flops / least(lambda: narrow @ narrow),
+        wide, wide, 5e9,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from fastmm.datasets import make_cohort
 from fastmm.modalities import ImageModality
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.planner import plan
+from fastmm.planning import rates
 from fastmm.planning.fit_costs import Fit, fit_parts, fit_work
 from fastmm.planning.machines import STATED_GPU, STATED_NODE, Machine, this_machine
 from fastmm.planning.showing import say_seconds
@@ -150,7 +151,7 @@ def clusters(patients: int, here: Machine) -> list[tuple[str, float, str]]:
     """Return for each machine the seconds of a study, and its longest stage."""
     found = []
     for name, machine, share in (
-        (here.name, here, 1.0),
+        (here.name, replace(here, storage=STATED_NODE.storage), 1.0),
         ("node of 32 cores", STATED_NODE, 1.0),
         (f"{NODES} nodes of 32 cores", STATED_NODE, 1.0 / NODES),
         ("DGX H200, images on 8 GPUs", DGX, 1.0),
@@ -167,7 +168,10 @@ def clusters(patients: int, here: Machine) -> list[tuple[str, float, str]]:
         seconds["read, window, resize"] *= share
         seconds["features"] *= spread
         whole = {name: s for name, s in seconds.items() if not name.startswith(" ")}
-        found.append((name, sum(whole.values()), max(whole, key=lambda stage: whole[stage])))
+        most = max(whole, key=lambda stage: whole[stage])
+        if outlook.needs.peak > machine.memory:
+            most = "does not fit into memory"
+        found.append((name, sum(whole.values()), most))
     return found
 
 
@@ -176,7 +180,14 @@ def turning_points(machine: Machine) -> list[str]:
     kernel = (machine.memory / (8 * 3.6)) ** 0.5
     whole = machine.memory / (SLICES * 4 * 128 * 128)
     rows = machine.memory / (4 * WIDTH * 13)
+    stored = 2 * 512 * 512 + 1000
+    busy = rates.FILE + stored * rates.PIXEL_BYTE
     return [
+        f"files: {busy * 1e6:.0f} microseconds of a core for a slice of {stored / 1e3:.0f} kB: "
+        f"from {busy * STATED_NODE.storage / stored:.1f} cores on, storage of "
+        f"{STATED_NODE.storage / 1e9:g} GB/s is the slower one, and from "
+        f"{busy * DGX.storage / stored:.0f} cores on, storage of {DGX.storage / 1e9:g} GB/s; "
+        f"{rates.FILE_LONE * 1e6:.0f} microseconds of Python a file stay with one core",
         f"images: more than {whole:,.0f} patients are not in memory at once ({machine.name}); "
         "read in turn, they cost as much a patient",
         f"Gram matrix: n x n to n = {WIDTH} rows (cost n^2), {WIDTH} x {WIDTH} beyond (cost n)",
@@ -189,7 +200,10 @@ def turning_points(machine: Machine) -> list[str]:
 
 def table(record: dict[str, Any], machine: Machine) -> str:
     """Return the tables of the README."""
-    lines = ["| stage | patients | measured | planned | |", "| --- | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| stage | patients | measured | planned | planned / measured |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
     for stage, times in record["measured"].items():
         for patients, seconds in times.items():
             expected = planned(float(patients), machine).get(stage)
