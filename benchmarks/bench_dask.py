@@ -96,7 +96,7 @@ def cluster(workers: int) -> Iterator[str | None]:
         yield None
         return
     distributed = pytest.importorskip("distributed", reason="distributed is not installed")
-    options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(**options) as made, distributed.Client(made) as client:
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         for worker, core in zip(client.nthreads(), cores, strict=False):

@@ -31,7 +31,7 @@ distributed = pytest.importorskip("distributed", reason="distributed is not inst
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster of two processes, which is the default scheduler of this module's tests."""
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     here = str(Path(__file__).resolve().parent)  # functions of this module, as tasks name them
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([here, *sys.path])

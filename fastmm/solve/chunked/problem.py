@@ -172,7 +172,8 @@ class ChunkedProblem(RidgeProblem):
         m = m.astype(float)
         blocks = alphas * (2 * m**2 * min(d, self.design.shape[0]) + m**3)
         room = FLOAT * (m * (4 * d + 3 * alphas) + 2 * alphas * m**2)
-        refit = 9.0 * d**3 + m * d * (d + 2 * alphas)
+        # An eigendecomposition of 9 d^3 flops, which runs at a third of the speed of products.
+        refit = 27.0 * d**3 + m * d * (d + 2 * alphas)
         small: np.ndarray[Any, Any] = (blocks < refit) & (room < self.rows.limit // 2)
         return small
 
