@@ -32,7 +32,8 @@ def images_bytes(image: ImageSize, resident: int, readers: int) -> float:
         workspace = image.largest * 4.0 * image.patches * image.patch * 2
     elif image.features == "statistics":
         workspace = 8.0 * image.slice_bytes
-    return resident * float(image.slice_bytes) + max(buffers, workspace)
+    headers = rates.HEADER * files * resident / max(image.slices, 1)
+    return resident * float(image.slice_bytes) + headers + max(buffers, workspace)
 
 
 def feature_bytes(image: ImageSize) -> float:

@@ -75,6 +75,7 @@ IMAGES = 6e6  # pydicom, threads
 DEEP = 330e6  # torch
 CUDA = 500e6  # CuPy and the driver's context on the host; not measured
 PAGE = 37e6  # Matplotlib and Jinja, for the report
+HEADER = 5e3  # a file's header while those of its modality are read
 CELL_BYTES = 100  # a cell of a table as text, in the lists and columns that hold it
 TUNING = 11  # kernels of float64 that a step of the search of weights holds, and one a modality
 DESIGN = 10.3  # copies of a fit's features, in units of their float32 bytes
