@@ -44,10 +44,6 @@ print(json.dumps([memory("VmHWM") - start, time.perf_counter() - wall,
 """
 
 
-def bench_plan() -> None:
-    assert all(row["memory"] <= MEMORY for row in compare(one_thread=True))
-
-
 def compare(*, one_thread: bool) -> list[dict[str, Any]]:
     """Plan and run each size; return bytes and seconds of both, and by what factor they differ."""
     rows = []

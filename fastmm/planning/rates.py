@@ -2,8 +2,9 @@
 
 Each was measured once, as processor time of one thread on an AMD EPYC core of 48 GFLOP/s
 (float64 matrix products) and 24 GB/s (copies), with numpy 2.4, numba 0.68, scipy 1.17 and
-scikit-learn 1.9, and is used as it is on other machines: `benchmarks/bench_plan.py` tells how
-far a plan then is from a run. Nothing here was fitted to a run that a test compares with.
+scikit-learn 1.9, operation by operation, and is used as it is on other machines. Seconds of files
+and features lie between such measurements and the runs of `benchmarks/scaling.py`, memory of
+imports is that of small runs; `benchmarks/bench_plan.py` tells how far plans are from other runs.
 """
 
 from __future__ import annotations
