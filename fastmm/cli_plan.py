@@ -66,7 +66,10 @@ def plan(
     """
     from fastmm.plan_job import plan_job
 
-    read_windows(window or []), read_channels(channel or [])  # a mistake in them shows now
+    # They cost nothing, but a mistake in them shall show now.
+    named = {*read_windows(window or []), *read_channels(channel or []), *(suv or [])}
+    if unknown := sorted(named - set(image or [])):
+        raise ValueError(f"{', '.join(unknown)} is no `--image` column, but an option names it.")
     plan_job(
         cohort,
         output=file,

@@ -74,6 +74,7 @@ def test_a_limit_is_taken_and_what_does_not_fit_is_said(cohort):
 def test_mistakes_are_errors(cohort):
     assert "no kernels" in str(typed(cohort, "--fusion", "kernel").exception)
     assert "--window" in str(typed(cohort, "--window", "ct=wide").exception)
+    assert "pet is no" in str(typed(cohort, "--suv", "pet").exception)
     assert "memory_limit" in str(typed(cohort, "--memory-limit", "much").exception)
     assert "pet" in str(typed(cohort, "--features", "pet=pixels").exception)
 
