@@ -93,8 +93,9 @@ SEARCHED = ["alpha_", "coef_", "intercept_", "best_score_", "cv_scores_", "cv_pr
 def test_a_search_finds_the_same(kind, shape, cv, tmp_path):
     X, y, weight, groups = cohort(*shape, targets=3)
     rows, limit = source(kind, X, tmp_path)
-    for fit_intercept in (True, False):
-        for given in (None, weight):
+    thorough = kind in ("memmap", "dask")  # the others differ in how they are read
+    for fit_intercept in (True, False) if thorough else (True,):
+        for given in (None, weight) if thorough else (weight,):
             model = RidgeCV(ALPHAS, cv=cv, fit_intercept=fit_intercept)
             expected = clone(model).fit(X, y, given, groups)
             found = model.set_params(**limit).fit(rows, y, given, groups)
@@ -338,7 +339,7 @@ def test_a_file_larger_than_the_limit_is_never_in_memory(tmp_path):
     code = f"""
     import resource, threading, numpy as np
     from fastmm import RidgeCV
-    n, d = 60_000, 200                                             # 96 MB
+    n, d = 40_000, 200                                             # 64 MB
     X = np.lib.format.open_memmap({str(tmp_path / "X.npy")!r}, "w+", np.float64, (n, d))
     rng = np.random.default_rng(0)
     for i in range(0, n, 5000):
