@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastmm.blocks import Examinations
 from fastmm.errors import CohortError, GeometryError
-
-if TYPE_CHECKING:
-    from fastmm.modalities import ImageModality
 
 __all__ = ["load_all", "load_in_turn"]
 
@@ -19,9 +16,9 @@ Progress = Callable[[int, int], object]
 
 
 def load_all(
-    modality: ImageModality, paths: Sequence[Any], device: str, progress: Progress | None
+    modality: Any, paths: Sequence[Any], device: str, progress: Progress | None
 ) -> Examinations:
-    """Load all examinations: `ImageModality.load` says how."""
+    """Load all examinations for an `ImageModality`, whose `load` says how."""
     given = [path for path in paths if path is not None]
     if not given:
         return Examinations([None] * len(paths), modality.units or "", 0)
@@ -35,7 +32,7 @@ def load_all(
 
 
 def load_in_turn(
-    modality: ImageModality,
+    modality: Any,
     paths: Sequence[Any],
     device: str,
     progress: Progress | None,
@@ -79,7 +76,7 @@ def _after(paths: Sequence[Any], first: int, count: int) -> int:
     return first
 
 
-def _options(modality: ImageModality, device: str) -> dict[str, Any]:
+def _options(modality: Any, device: str) -> dict[str, Any]:
     return {
         "window": modality.window,
         "normalize": modality.normalize,
@@ -90,7 +87,7 @@ def _options(modality: ImageModality, device: str) -> dict[str, Any]:
 
 
 def _load_whole(
-    modality: ImageModality, given: Any, device: str, progress: Any
+    modality: Any, given: Any, device: str, progress: Any
 ) -> tuple[Any, Sequence[str], int]:
     from fastmm.batch_rows import load_rows
 
@@ -99,9 +96,7 @@ def _load_whole(
     return rows.split(), rows.units, rows.n_bytes
 
 
-def _whole_in_turn(
-    modality: ImageModality, given: Any, device: str, limit: int
-) -> Iterator[Examinations]:
+def _whole_in_turn(modality: Any, given: Any, device: str, limit: int) -> Iterator[Examinations]:
     from fastmm.batch_options import check_options, check_paths
     from fastmm.batch_parts import Budget, plan_parts
     from fastmm.batch_rows import ImageRows, allocate, fill_plan, warn_of
@@ -126,7 +121,7 @@ def _whole_in_turn(
 
 
 def _load_regions(
-    modality: ImageModality, given: Any, device: str, progress: Any
+    modality: Any, given: Any, device: str, progress: Any
 ) -> tuple[Any, Sequence[str], int]:
     images, units, n_bytes = [], [], 0
     for done, region in enumerate(_regions(modality, given, device), start=1):
@@ -138,14 +133,12 @@ def _load_regions(
     return images, units, n_bytes
 
 
-def _regions_in_turn(
-    modality: ImageModality, given: Any, device: str, limit: int
-) -> Iterator[Examinations]:
+def _regions_in_turn(modality: Any, given: Any, device: str, limit: int) -> Iterator[Examinations]:
     for region in _regions(modality, given, device):
         yield Examinations([region.images], region.units, region.n_bytes)
 
 
-def _regions(modality: ImageModality, given: Any, device: str) -> Iterator[Any]:
+def _regions(modality: Any, given: Any, device: str) -> Iterator[Any]:
     from fastmm._space import space_for
     from fastmm.regions import read_region
 
@@ -167,7 +160,7 @@ def _masked(given: Sequence[Any]) -> bool:
     return masked[0]
 
 
-def _one_unit(modality: ImageModality, units: Sequence[str]) -> str:
+def _one_unit(modality: Any, units: Sequence[str]) -> str:
     found = sorted(set(units))
     if len(found) > 1 or (modality.units is not None and found != [modality.units]):
         expected = "one unit" if modality.units is None else repr(modality.units)
