@@ -123,7 +123,7 @@ _HOMES = {
     "RidgeCV": "solve.ridge.search",
     "SVC": "solve.svm.svm",
 }
-_MODULES = {"datasets", "errors", "metrics"}
+_MODULES = {"datasets", "errors", "metrics", "streaming"}
 
 __all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 

@@ -95,8 +95,9 @@ def load_images(
     Returns
     -------
     array of shape (N, height, width), float32
-        `out` if it is given; else NumPy on the CPU, CuPy on the GPU; a dask array, not computed, for a dask collection
-        of paths, whose N is not known before ``compute_chunk_sizes()``.
+        `out` if it is given; else NumPy on the CPU, CuPy on the GPU; a dask array, not
+        computed, for a dask collection of paths, whose N is not known before
+        ``compute_chunk_sizes()``.
 
     Raises
     ------

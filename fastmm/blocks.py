@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmm.features.table import Columns
 
-__all__ = ["Block", "Examinations", "spread_slices"]
+__all__ = ["Block", "Examinations", "join_blocks", "same_widths", "spread_slices"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,51 @@ class Block:
         own = [np.arange(starts[i], starts[i] + self.counts[i]) for i in at]
         values = self.values[np.concatenate([*own, np.empty(0, int)]).astype(int)]
         return Block(values, self.present[at], self.counts[at])
+
+
+def join_blocks(parts: Sequence[Block]) -> Block:
+    """Put blocks of image features together, one below the other.
+
+    Parameters
+    ----------
+    parts : sequence of Block
+        Of one modality; parts without a feature have none of its examinations.
+
+    Returns
+    -------
+    Block
+
+    Raises
+    ------
+    ValueError
+        If examinations have unlike numbers of features.
+
+    Examples
+    --------
+    >>> one = Block(np.ones((2, 3), np.float32), np.ones(2, bool))
+    >>> join_blocks([one, one]).values.shape
+    (4, 3)
+    """
+    present = np.concatenate([np.zeros(0, bool), *(part.present for part in parts)])
+    some = [part for part in parts if part.present.any()]
+    widths = {int(part.values.shape[1]) for part in some}
+    same_widths(widths)
+    width = widths.pop() if widths else 0
+    if parts and parts[0].counts is not None:
+        values = np.concatenate([np.zeros((0, width), np.float32), *(p.values for p in some)])
+        return Block(values, present, np.concatenate([part.counts for part in parts]))
+    rows = np.zeros((len(present), width), np.float32)
+    rows[present] = np.concatenate([rows[:0], *(part.values[part.present] for part in some)])
+    return Block(rows, present)
+
+
+def same_widths(widths: Collection[int]) -> None:
+    """Refuse rows of several lengths, which come of stacked slices."""
+    if len(widths) > 1:
+        raise ValueError(
+            '`pool="stack"` needs as many slices in each examination, got '
+            f'{len(widths)} different numbers; choose pool="mean" or "max".'
+        )
 
 
 @dataclass(frozen=True)

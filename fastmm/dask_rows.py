@@ -154,7 +154,9 @@ def _as_array(array: Any) -> tuple[Any, Any]:
     """Return a dask array whose chunks are known, and the names of its columns or None."""
     names = None
     if hasattr(array, "to_dask_array"):  # a data frame
-        names = [str(name) for name in array.columns] if hasattr(array, "columns") else None
+        names = list(getattr(array, "columns", ())) or None
+        if names is not None and not all(isinstance(name, str) for name in names):
+            names = None  # as in scikit-learn
         array = array.to_dask_array(lengths=True)
     if not hasattr(array, "map_blocks") or not hasattr(array, "chunks"):
         raise TypeError(f"`X` must be a dask array or data frame, got {type(array).__name__}.")

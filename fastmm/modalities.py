@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastmm._check import integer, number, one_of, sizes
 from fastmm._space import enter
-from fastmm.blocks import Block, Examinations
-from fastmm.errors import CohortError, GeometryError
+from fastmm.blocks import Block, Examinations, join_blocks, same_widths
+from fastmm.examinations import load_all, load_in_turn
 from fastmm.features.regional import slice_statistics
 from fastmm.features.table import Columns, TableEncoder, parse_table
 from fastmm.image.patches import extract_patches
-from fastmm.region_features import spread_sizes, with_sizes
+from fastmm.region_features import with_sizes
+from fastmm.streams.limits import check_limit
 
 __all__ = ["ImageModality", "TableModality"]
 
@@ -148,7 +148,13 @@ class ImageModality:
         around = "blanked" if self.outside == "blank" else "kept"
         return f"cropped to the mask, margin {self.margin:g}, surroundings {around}"
 
-    def extract(self, data: Examinations | Sequence[Any], *, device: str = "cpu") -> Block:
+    def extract(
+        self,
+        data: Examinations | Sequence[Any],
+        *,
+        device: str = "cpu",
+        memory_limit: int | str | None = None,
+    ) -> Block:
         """Compute the features of examinations.
 
         Parameters
@@ -158,34 +164,36 @@ class ImageModality:
             pair is a scan and its mask; arrays are taken as they are and must have `shape`.
         device : {"auto", "cpu", "cuda"}, default "cpu"
             Where what is read becomes features.
+        memory_limit : int or str, optional
+            Bytes for images and for reading them, such as "2GB": paths are read some at a
+            time, and only the features stay.
 
         Returns
         -------
         Block
             float32 features, on the host, where models are fitted.
         """
+        limit = check_limit(memory_limit)
         if not isinstance(data, Examinations):
             items = list(data)
             read = any(isinstance(item, (str, PathLike, tuple)) for item in items)
+            if read and limit is not None:
+                parts = load_in_turn(self, items, device, None, limit)
+                return join_blocks([self.extract(part) for part in parts])
             data = self.load(items, device=device) if read else Examinations(items, "", 0)
         block = self._block(data.images)
         return with_sizes(block, data.sizes) if self.region_size else block
 
-    def _block(self, items: list[Any]) -> Block:
+    def _block(self, items: Sequence[Any]) -> Block:
         found = [None if item is None else self._slices(item, i) for i, item in enumerate(items)]
-        present = np.array([each is not None for each in found])
+        present = np.array([each is not None for each in found], bool)
         if self.pool == "rows":
             counts = np.array([0 if each is None else len(each) for each in found])
             own = [each for each in found if each is not None]
             return Block(np.concatenate(own or [np.zeros((0, 0), np.float32)]), present, counts)
         rows = [None if each is None else self._pooled(each) for each in found]
-        widths = {len(row) for row in rows if row is not None} or {0}
-        if len(widths) > 1:
-            raise ValueError(
-                '`pool="stack"` needs as many slices in each examination, got '
-                f'{len(widths)} different numbers; choose pool="mean" or "max".'
-            )
-        empty = np.zeros(widths.pop(), np.float32)
+        same_widths({len(row) for row in rows if row is not None})
+        empty = np.zeros(max((len(row) for row in rows if row is not None), default=0), np.float32)
         return Block(np.stack([empty if row is None else row for row in rows]), present)
 
     def load(
@@ -218,68 +226,7 @@ class ImageModality:
         GeometryError
             If a mask and its scan do not meet.
         """
-        given = [path for path in paths if path is not None]
-        if not given:
-            return Examinations([None] * len(paths), self.units or "", 0)
-        masked = [isinstance(path, tuple) for path in given]
-        if any(masked) and not all(masked):
-            raise CohortError(
-                f"A modality must have a mask for each of its scans or for none; "
-                f"{masked.count(False)} of {len(given)} lack one."
-            )
-        if masked[0]:
-            images, units, n_bytes, sizes = self._load_regions(given, device, progress)
-        else:
-            images, units, n_bytes = self._load_whole(given, device, progress)
-            sizes = None
-        found = sorted(set(units))
-        if len(found) > 1 or (self.units is not None and found != [self.units]):
-            expected = "one unit" if self.units is None else repr(self.units)
-            raise CohortError(
-                f"The images of a modality must have {expected}, found {', '.join(found)}: "
-                "one window or scale would mean something else in each."
-            )
-        parts = iter(images)
-        return Examinations(
-            [None if path is None else next(parts) for path in paths],
-            found[0],
-            n_bytes,
-            None if sizes is None else spread_sizes(sizes, paths),
-        )
-
-    def _load_whole(self, given: Any, device: str, progress: Any) -> tuple[Any, Any, int]:
-        from fastmm.batch_rows import load_rows
-
-        rows = load_rows(
-            given,
-            self.shape,
-            window=self.window,
-            normalize=self.normalize,
-            channel=self.channel,
-            suv=self.suv,
-            device=device,
-            progress=progress or False,
-        )
-        return rows.split(), rows.units, rows.n_bytes
-
-    def _load_regions(self, given: Any, device: str, progress: Any) -> tuple[Any, Any, int, Any]:
-        from fastmm._space import space_for
-        from fastmm.regions import read_region
-
-        images, units, sizes, n_bytes = [], [], [], 0
-        asarray = space_for(device).asarray
-        for done, (path, mask) in enumerate(given):
-            try:
-                region = read_region(Path(path), Path(mask), self, asarray)
-            except GeometryError as error:
-                raise GeometryError(f"{path}, with the mask {mask}: {error}") from None
-            images.append(region.images)
-            units.append(region.units)
-            sizes.append(region.size)
-            n_bytes += region.n_bytes
-            if progress:
-                progress(done + 1, len(given))
-        return images, units, n_bytes, sizes if self.region_size else None
+        return load_all(self, paths, device, progress)
 
     def _slices(self, item: Any, number: int) -> Any:
         """Return the features of each slice, (slices, features), on the host."""

@@ -169,8 +169,9 @@ def plan(
     interactions : bool, default False
         Whether kernels are fused as a product, which costs the same.
     memory_limit : int or str, optional
-        Bytes that arrays may take beside the program itself, or text such as "2GB". Default:
-        the memory of the machine.
+        Bytes that arrays may take beside the program itself, or text such as "2GB"; images
+        are then read in turn, as ``train`` does with it. Default: the memory of the machine,
+        and all images of a modality at once.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where images are processed. "auto" plans for both: the GPU that is here, or else an
         H200 by its data sheet, marked as stated.

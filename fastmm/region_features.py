@@ -23,6 +23,8 @@ def spread_sizes(sizes: Sequence[Any], paths: Sequence[Any]) -> np.ndarray[Any, 
 
 def with_sizes(block: Block, sizes: Any) -> Block:
     """Return a block with the sizes as its last columns, in each row of an examination."""
+    if not block.present.any():
+        return block
     if sizes is None:
         raise ValueError("`region_size` needs scans that are read from files with their masks.")
     sizes = np.where(block.present[:, None], sizes, 0.0)

@@ -59,6 +59,7 @@ def run_study(
     interactions: bool = False,
     device: str = "auto",
     scheduler: str | None = None,
+    memory_limit: int | str | None = None,
     watch: Stopwatch | None = None,
     task: Task | None = None,
     **about: Any,
@@ -82,6 +83,9 @@ def run_study(
         Where images are read to and become features.
     scheduler : str, optional
         Address of a dask scheduler, whose workers read the images and compute features.
+    memory_limit : int or str, optional
+        Bytes for images at a time, such as "2GB": examinations are read in turn, and only
+        their features stay. A cluster has limits of its own.
     watch : Stopwatch, optional
         Gets the time of each stage.
     task : callable, optional
@@ -101,7 +105,9 @@ def run_study(
     plan = Plan(modalities, tuple(models), fusion, interactions)
     for kind in models:
         plan.classifier(kind, tuple(modalities)).check_options()
-    blocks, pictures = read_blocks(cohort, modalities, device, watch, task, scheduler)
+    blocks, pictures = read_blocks(
+        cohort, modalities, device, watch, task, scheduler=scheduler, memory_limit=memory_limit
+    )
     sets, notes = plan_sets(plan)
     found = validate_sets(cohort, plan, sets, blocks, watch, task)
     chosen = next(one for one in found if one.names == tuple(modalities))

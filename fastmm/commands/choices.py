@@ -20,6 +20,7 @@ __all__ = [
     "Interactions",
     "Label",
     "Masks",
+    "MemoryLimit",
     "Model",
     "Output",
     "Outside",
@@ -99,6 +100,14 @@ Scheduler = Annotated[
         metavar="ADDRESS",
         help="Read images and compute features on the workers of this dask scheduler, such as "
         "tcp://host:8786. They must see the files under the same paths (shared storage).",
+    ),
+]
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Memory for images at a time, as 2GB or 500MB: examinations are read in turn, and "
+        "only their features stay. Default: all images of a column.",
     ),
 ]
 Suv = Annotated[

@@ -19,10 +19,12 @@ from fastmm.commands.choices import (
     Interactions,
     Label,
     Masks,
+    MemoryLimit,
     Model,
     Output,
     Outside,
     Pool,
+    Scheduler,
     Suv,
     Tables,
     Windows,
@@ -51,13 +53,8 @@ def plan(
     device: Device = "auto",
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
-    memory_limit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Memory that arrays may take, as 2GB or 500MB. Default: all of the machine.",
-        ),
-    ] = None,
+    memory_limit: MemoryLimit = None,
+    scheduler: Scheduler = None,
     file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write JSON too; - prints only JSON."),
@@ -69,7 +66,10 @@ def plan(
     """
     from fastmm.plan_job import plan_job
 
-    read_windows(window or []), read_channels(channel or [])  # a mistake in them shows now
+    # They cost nothing, but a mistake in them shall show now.
+    named = {*read_windows(window or []), *read_channels(channel or []), *(suv or [])}
+    if unknown := sorted(named - set(image or [])):
+        raise ValueError(f"{', '.join(unknown)} is no `--image` column, but an option names it.")
     plan_job(
         cohort,
         output=file,

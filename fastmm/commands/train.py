@@ -19,6 +19,7 @@ from fastmm.commands.choices import (
     Interactions,
     Label,
     Masks,
+    MemoryLimit,
     Model,
     Output,
     Outside,
@@ -53,6 +54,7 @@ def train(
     by: By = None,
     device: Device = "auto",
     scheduler: Scheduler = None,
+    memory_limit: MemoryLimit = None,
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
 ) -> None:
@@ -81,6 +83,7 @@ def train(
             by=by or [],
             device=device,
             scheduler=scheduler,
+            memory_limit=memory_limit,
             ids=ids,
             task=task,
             title=cohort.stem if cohort.stem != "cohort" else cohort.resolve().parent.name,

@@ -9,8 +9,9 @@ import numpy as np
 
 from fastmm.blocks import Block
 from fastmm.cohort import Cohort
-from fastmm.modalities import ImageModality
+from fastmm.cohort_features import extract_blocks
 from fastmm.stopwatch import Stopwatch
+from fastmm.streams.limits import check_limit
 
 __all__ = ["Task", "read_blocks"]
 
@@ -24,34 +25,21 @@ def read_blocks(
     device: str,
     watch: Stopwatch,
     task: Task,
+    *,
     scheduler: str | None = None,
+    memory_limit: int | str | None = None,
 ) -> tuple[dict[str, Block], dict[str, Any]]:
     """Return the features of each modality, and some images as the model sees them."""
-    if scheduler is not None:
+    limit = check_limit(memory_limit)
+    if scheduler is None:
+        blocks, images = extract_blocks(cohort, modalities, device, watch, task, _PICTURES, limit)
+    else:
         from fastmm.dask_study import extract_on_cluster
 
         blocks, images = extract_on_cluster(
             cohort, modalities, scheduler, device, watch, task, _PICTURES
         )
-        return blocks, {name: _shown(some) for name, some in images.items()}
-    blocks = {}
-    pictures: dict[str, Any] = {}
-    for name, modality in modalities.items():
-        if not isinstance(modality, ImageModality):
-            with watch("tables"):
-                blocks[name] = modality.extract(cohort.tables[name])
-            continue
-        with watch("read, window, resize") as stage:
-            progress = task(f"read {name}")
-            loaded = modality.load(cohort.scans(name), device=device, progress=progress)
-            slices = loaded.images
-            stage.images += sum(len(s) for s in slices if s is not None)
-            stage.size += loaded.n_bytes
-        with watch("features") as stage:
-            blocks[name] = modality.extract(loaded)
-            stage.images += sum(len(s) for s in slices if s is not None)
-        pictures[name] = _shown([s[len(s) // 2] for s in slices if s is not None][:_PICTURES])
-    return blocks, pictures
+    return blocks, {name: _shown(some) for name, some in images.items()}
 
 
 def _shown(images: list[Any]) -> Any:

@@ -41,7 +41,8 @@ def resize(
     ----------
     images : array of shape (..., h, w) or (..., d, h, w), or list of such arrays
         One image, a stack, or anything above; every axis before the spatial ones is a
-        batch axis, colour channels too. NumPy, CuPy, or any DLPack array. The arrays of a
+        batch axis, colour channels too. NumPy, CuPy, or any DLPack array; arrays on disk
+        that are read by slices (memory-mapped, zarr, h5py); dask arrays. The arrays of a
         list or tuple, each of at least ``len(shape)`` axes, may differ in their spatial
         sizes, but not in dtype, device or batch axes.
     shape : sequence of 2 or 3 ints

@@ -158,7 +158,10 @@ def _machine(fit: Fit) -> dict[str, Work]:
     """Return the parts of a kernel machine: the kernel, and a factorisation a penalty."""
     n, square = fit.rows, fit.rows**2
     kernels = 3 if fit.fusion == "kernel" else 1
-    gram = Work(flops=2.0 * square * fit.width, lone_steps=kernels * rates.JOINT_ELEMENT * square)
+    gram = Work(
+        flops=2.0 * square * fit.width,
+        lone_steps=rates.SOLVE + kernels * rates.JOINT_ELEMENT * square,
+    )
     if fit.solver == "svm":
         return {"Gram matrix": gram, "factorise": fit.targets * _HINGES * _hinge(n)}
     each = Work(flops=2 / 3 * n**3, lone_steps=rates.MACHINE_ELEMENT * square)

@@ -17,7 +17,7 @@ _BUFFERS = 1.5  # of a file for each reader
 
 def base_bytes(size: StudySize, solver: str) -> float:
     """Return what imports and compiled kernels take, whatever the size."""
-    found = rates.BASE + (rates.IMAGES if size.images else 0.0)
+    found = rates.BASE + rates.KERNELS + (rates.IMAGES if size.images else 0.0)
     return found + (rates.DEEP if solver == "deep" else 0.0)
 
 
@@ -32,7 +32,8 @@ def images_bytes(image: ImageSize, resident: int, readers: int) -> float:
         workspace = image.largest * 4.0 * image.patches * image.patch * 2
     elif image.features == "statistics":
         workspace = 8.0 * image.slice_bytes
-    return resident * float(image.slice_bytes) + max(buffers, workspace)
+    headers = rates.HEADER * files * resident / max(image.slices, 1)
+    return resident * float(image.slice_bytes) + headers + max(buffers, workspace)
 
 
 def feature_bytes(image: ImageSize) -> float:

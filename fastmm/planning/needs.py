@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from fastmm.batch_parts import _COPIES, _FILES, _FOLDERS
 from fastmm.planning import rates
 from fastmm.planning.memory import (
     base_bytes,
@@ -12,6 +13,7 @@ from fastmm.planning.memory import (
     images_bytes,
     table_bytes,
 )
+from fastmm.planning.sizes import ImageSize
 from fastmm.planning.stages import Job, feature_sets, final_fit
 from fastmm.read.ahead import READERS
 
@@ -58,7 +60,7 @@ def study_needs(job: Job, limit: float | None = None, *, on_device: bool = False
     job : Job
         What is to be done.
     limit : float, optional
-        Bytes that arrays may take. Images alone can be cut to it.
+        Bytes that images may take at a time; only their features stay.
     on_device : bool, default False
         Whether images and their patches are on a GPU.
 
@@ -67,29 +69,23 @@ def study_needs(job: Job, limit: float | None = None, *, on_device: bool = False
     Needs
     """
     size = job.size
-    tables, kept, before, device = table_bytes(size), 0.0, 0.0, 0.0
+    tables, kept, reading, device = table_bytes(size), 0.0, 0.0, 0.0
     stages, chunks = {"tables": tables}, {}
-    reading = 0.0
+    shown = 0.0  # images of modalities before, of which some are drawn in the end
     for image in size.images:
-        examination = image.per_examination * float(image.slice_bytes)
-        here = 0.0 if limit is None else limit - tables - kept - feature_bytes(image)
-        count = image.examinations
-        if limit is not None:
-            spare = here - images_bytes(image, 0, READERS)
-            count = int(min(max(spare / max(examination, 1.0), 1), count))
+        count = image.examinations if limit is None else _at_a_time(image, limit)
         chunks[image.name] = count
-        whole = count >= image.examinations
-        resident = image.slices if whole else count * image.largest
+        resident = image.slices if count >= image.examinations else count * image.largest
         arrays = images_bytes(image, resident, READERS)
-        # The images of the modality before are let go when those of this one are there.
         if on_device:
-            device = max(device, before + arrays)
-        else:
-            reading = max(reading, tables + kept + feature_bytes(image) + arrays + before)
+            device = max(device, shown + arrays)
+            arrays = 0.0
         kept += feature_bytes(image)
-        before = resident * float(image.slice_bytes) if limit is None else 0.0
+        reading = max(reading, kept + arrays + (0.0 if on_device else shown))
+        if limit is None:
+            shown += resident * float(image.slice_bytes)
     if size.images:
-        stages["read, window, resize"] = max(reading, tables + kept)
+        stages["read, window, resize"] = tables + reading
     stages["validate"] = max(
         tables + kept + _validation_bytes(job, names, share) for names, share in feature_sets(size)
     )
@@ -97,6 +93,16 @@ def study_needs(job: Job, limit: float | None = None, *, on_device: bool = False
     stages["report"] = tables + rates.PAGE
     base = base_bytes(size, job.solver) + (rates.CUDA if on_device else 0.0)
     return Needs(base, stages, chunks, device)
+
+
+def _at_a_time(image: ImageSize, limit: float) -> int:
+    """Return how many examinations are read at a time: those whose headers are in memory."""
+    if image.masked:
+        return 1
+    held = _COPIES * READERS * image.pixel_bytes / max(image.files, 1)
+    block = _FOLDERS if image.files > image.examinations else _FILES
+    within = (limit - held) // (image.largest * image.slice_bytes)
+    return int(min(max(within, 1), block, image.examinations))
 
 
 def _validation_bytes(job: Job, names: tuple[str, ...], share: float) -> float:

@@ -81,19 +81,22 @@ class Outlook:
 
 def look_out(job: Job, host: Machine, gpu: Machine | None, limit: float | None) -> Outlook:
     """Return what a job takes on a machine, and mends where it does not fit."""
-    found = _look(job, host, gpu, limit)
+    found = _look(job, host, gpu, limit, limit)
     if found.fits:
         return found
     mends = []
     for option, other, within in _changes(job, host, limit):
-        then = _look(other, host, gpu, within)
+        then = _look(other, host, gpu, within, limit)
         if then.fits:
             mends.append(Mend(option, then.needs.peak, then.seconds))
     return replace(found, mends=tuple(mends))
 
 
-def _look(job: Job, host: Machine, gpu: Machine | None, limit: float | None) -> Outlook:
-    needs = study_needs(job, limit, on_device=gpu is not None)
+def _look(
+    job: Job, host: Machine, gpu: Machine | None, within: float | None, limit: float | None
+) -> Outlook:
+    """Look at a job that reads images `within` bytes, where all arrays may take `limit`."""
+    needs = study_needs(job, within, on_device=gpu is not None)
     stages = tuple(study_stages(job, host, gpu))
     room = host.memory - needs.base if limit is None else limit
     return Outlook("cpu" if gpu is None else "cuda", host, gpu, stages, needs, room)
@@ -103,20 +106,21 @@ def _changes(
     job: Job, host: Machine, limit: float | None
 ) -> Iterator[tuple[str, Job, float | None]]:
     """Yield options that take less, one at a time and then together, and the job with each."""
-    within = limit
-    if limit is None and job.size.images:
-        within = float(int(0.5 * host.memory))
-        yield f"--memory-limit {within / 1e9:.3g}GB", job, within
-    changed, options = job, []
+    chunked = limit is None and bool(job.size.images)
+    # Half of the memory leaves room for features, and for the fits of them.
+    within = float(int(0.5 * host.memory)) if chunked else limit
+    words = [f"--memory-limit {0.5 * host.memory / 1e9:.3g}GB"] if chunked else []
+    if chunked:
+        yield words[0], job, within
+    changed, options = job, list[str]()
     for option, change in _SMALLER:
-        other = change(job)
-        if other == job:
+        if (other := change(job)) == job:
             continue
         yield option, other, limit
         changed = change(changed)
         options.append(option)
-        if len(options) > 1:
-            yield " ".join(options), changed, within
+        if len(options) > 1 or chunked:
+            yield " ".join([*options, *words]), changed, within
 
 
 def _pooled(job: Job) -> Job:

@@ -2,18 +2,19 @@
 
 Each was measured once, as processor time of one thread on an AMD EPYC core of 48 GFLOP/s
 (float64 matrix products) and 24 GB/s (copies), with numpy 2.4, numba 0.68, scipy 1.17 and
-scikit-learn 1.9, and is used as it is on other machines: `benchmarks/bench_plan.py` tells how
-far a plan then is from a run. Nothing here was fitted to a run that a test compares with.
+scikit-learn 1.9, operation by operation, and is used as it is on other machines. Seconds of files
+and features lie between such measurements and the runs of `benchmarks/scaling.py`, memory of
+imports is that of small runs; `benchmarks/bench_plan.py` tells how far plans are from other runs.
 """
 
 from __future__ import annotations
 
 __all__: list[str] = []
 
-# Files. 1,024 DICOM slices in folders of 8, of 256 x 256 and 512 x 512 pixels of 16 bits.
-FILE_LONE = 30e-6  # seconds of Python for a header, on one core
+# Files. DICOM slices of 16 bits in folders: of 256 x 256 pixels, 8 each, and 512 x 512, 40 each.
+FILE_LONE = 60e-6  # seconds of Python for a header and its place in a series, on one core
 FILE = 170e-6  # seconds for a file to be opened, read and resized, on all cores
-PIXEL_BYTE = 0.25e-9  # seconds for a stored byte
+PIXEL_BYTE = 0.13e-9  # seconds for a stored byte
 NORMALISE = 1.5e-9  # seconds for a resized pixel
 # What a decoder takes for each byte that comes out: one image of 512 x 512 x 16 bits, smoothed
 # noise that shrinks by half (pictures: 8 bits).
@@ -30,8 +31,8 @@ DECODE = {
 }
 
 # Features of a slice, seconds on one core, for each pixel of a patch or of a slice.
-PATCH_PIXEL = 2.4e-9  # 225 patches of 256 pixels in 135 microseconds
-SLICE_FEATURES = 15e-6
+PATCH_PIXEL = 2.4e-9  # 225 patches of 256 pixels in 140 microseconds
+SLICE_FEATURES = 30e-6
 STATISTIC_PIXEL = 0.21e-6  # sorted for percentiles: 3.5 ms of 128 x 128
 
 # Tables, seconds of Python.
@@ -60,9 +61,9 @@ CONVOLUTION = 0.6
 STEP = 30e-3  # seconds of a step of the optimiser beside its rows
 EPOCHS = 40  # of at most 60, for early stopping waits for 10 without gain
 
-# Imports of the command; with images Numba's kernels from their cache, too.
-START = 2.0
-START_IMAGES = 0.4
+# Imports of the command, and Numba's kernels from their cache; of readers.
+START = 2.3
+START_IMAGES = 0.1
 
 # Report: pages and figures; an area in resampled patients.
 REPORT = 1.2
@@ -70,10 +71,12 @@ RESAMPLED_ROW = 25e-9
 
 # Memory, bytes beyond the start of Python.
 BASE = 180e6  # imports of the command: NumPy, SciPy, scikit-learn, rich
-IMAGES = 118e6  # Numba with its compiled kernels, pydicom, threads
+KERNELS = 112e6  # Numba with its compiled kernels, which every fit needs
+IMAGES = 6e6  # pydicom, threads
 DEEP = 330e6  # torch
 CUDA = 500e6  # CuPy and the driver's context on the host; not measured
 PAGE = 37e6  # Matplotlib and Jinja, for the report
+HEADER = 5e3  # a file's header while those of its modality are read
 CELL_BYTES = 100  # a cell of a table as text, in the lists and columns that hold it
 TUNING = 11  # kernels of float64 that a step of the search of weights holds, and one a modality
 DESIGN = 10.3  # copies of a fit's features, in units of their float32 bytes

@@ -62,7 +62,7 @@ def take_training(
     if (rows := rows_of(X, limit)) is not None:
         if chunks:
             return _take_chunks(estimator, rows, y, sample_weight, labels)
-        X = gathered(rows, type(estimator).__name__)
+        X = gathered(rows, estimator)
     y = _host_labels(y) if labels else _as_array(y, "y")
     weight = _as_array(sample_weight, "sample_weight")
     space, given, _ = enter(

@@ -23,7 +23,7 @@ __all__ = ["map_in_chunks"]
 
 # Bytes read and made for one chunk: large enough to hide what a chunk costs in Python, small
 # enough that the allocator hands the same memory out again, and that a cache keeps some of it.
-_CAP = {"cpu": 1 << 24, "simulator": 1 << 24, "cuda": 1 << 28}
+_CAP = {"cpu": 1 << 25, "simulator": 1 << 25, "cuda": 1 << 28}
 
 Function = Callable[..., Any]
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["drop_pages", "fetch_pages", "mapping_of"]
+__all__ = ["around", "drop_pages", "fetch_pages", "mapping_of"]
+
+_HUGE = 2 << 20  # what a system may map at once, before and behind the part that is touched
 
 _CAN = hasattr(mmap.mmap, "madvise")
 
@@ -37,6 +39,11 @@ def mapping_of(array: Any) -> mmap.mmap | None:
             return None if found.mode == "c" else mapping
         found = found.base
     return None
+
+
+def around(array: np.ndarray[Any, Any]) -> int:
+    """Return the bytes that may be mapped beside a part of a mapped array."""
+    return min(2 * _HUGE, array.nbytes)
 
 
 def fetch_pages(part: np.ndarray[Any, Any]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastmm._space import enter
 from fastmm.errors import FastmmError
-from fastmm.streams.pages import drop_pages, mapping_of
+from fastmm.streams.pages import around, drop_pages, mapping_of
 from fastmm.streams.sources import Region, Source
 
 __all__ = ["Sink", "open_sink"]
@@ -55,6 +55,10 @@ class _OwnSink(Sink):
 
 class _MappedSink(Sink):
     in_memory, copies = False, 2.0
+
+    def __init__(self, array: Any, out: Any) -> None:
+        super().__init__(array, out)
+        self.extra = around(array)
 
     def write(self, region: Region, part: Any) -> None:
         self._array[region or ...] = part

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastmm._space import Space, enter
 from fastmm.errors import FastmmError
-from fastmm.streams.pages import drop_pages, fetch_pages, mapping_of
+from fastmm.streams.pages import around, drop_pages, fetch_pages, mapping_of
 
 __all__ = [
     "ListSource",
@@ -109,6 +109,10 @@ class MappedSource(Source):
     """A file mapped into memory: parts are views, whose pages go when they are done with."""
 
     in_memory, copies = False, 1.0
+
+    def __init__(self, images: Any, space: Space, leave: Callable[[Any], Any]) -> None:
+        super().__init__(images, space, leave)
+        self.extra = around(images)
 
     def read(self, region: Region) -> Any:
         """Return a view; the kernel reads its pages when they are touched."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -29,11 +30,25 @@ def over_chunks(method: F) -> F:
             from fastmm.dask_rows import map_rows
 
             check_is_fitted(self)
-            return map_rows(method.__get__(self), X)
+            return map_rows(method.__get__(_without_names(self, X)), X)
         rows = rows_of(X, getattr(self, "memory_limit", None))
         return method(self, X) if rows is None else _one_by_one(method.__get__(self), rows)
 
     return call  # type: ignore[return-value]
+
+
+def _without_names(model: Any, X: Any) -> Any:
+    """Check the columns of a data frame once, for the chunks are arrays without names."""
+    fitted, given = getattr(model, "feature_names_in_", None), getattr(X, "columns", None)
+    if fitted is None or given is None:
+        return model
+    if list(fitted) != list(given):
+        raise ValueError(
+            "The feature names should match those that were passed during fit, in their order."
+        )
+    plain = copy(model)
+    del plain.feature_names_in_
+    return plain
 
 
 def _one_by_one(predict: Callable[[Any], Any], rows: Rows) -> Any:

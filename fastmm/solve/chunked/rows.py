@@ -45,14 +45,16 @@ def in_memory(array: Any) -> Any:
     return array.compute() if is_dask(array) else array
 
 
-def gathered(rows: Rows, name: str) -> Any:
+def gathered(rows: Rows, estimator: Any) -> Any:
     """Return all rows, where an exact kernel machine of them fits into the memory."""
+    name = type(estimator).__name__
+    raise_it = "Raise `memory_limit`, take" if hasattr(estimator, "memory_limit") else "Take"
     n, d = rows.shape
     needed = FLOAT * (2 * n * d + _COPIES * n * n)
     if needed > rows.limit:
         raise ValueError(
             f"{name} of {n} rows needs their whole kernel matrix, {say_bytes(needed)} with the "
-            f"rows, and may take {say_bytes(rows.limit)}. Raise `memory_limit`, take "
+            f"rows, and may take {say_bytes(rows.limit)}. {raise_it} "
             '`KernelRidge(solver="nystrom")`, or `NystromFeatures` and a ridge model on them.'
         )
     return rows.take(slice(0, n))

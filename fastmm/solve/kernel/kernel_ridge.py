@@ -217,7 +217,7 @@ class KernelRidge(KernelRegressor):
         rank = min(n, self._effort(n).n_components)
         least = FLOAT * n * (2 * d + 4 * rank)  # of "cg", which never holds the matrix
         if solver == "direct" or least > rows.limit:
-            return data._replace(X=gathered(rows, type(self).__name__)), rows.limit
+            return data._replace(X=gathered(rows, self)), rows.limit
         return data._replace(X=rows.take(slice(0, n))), rows.limit - FLOAT * 2 * n * d
 
     def _effort(self, n: int) -> Effort:
