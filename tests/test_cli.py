@@ -299,19 +299,35 @@ def test_train_predict_and_explain_with_every_model(model, fusion, cohort, tmp_p
         assert set(row["set 90%"].split("|")) <= {"", "0", "1"}
     assert {r["far"] for r in found} == {"no"}  # the training patients themselves
     names = {path.name for path in (tmp_path / "p").iterdir()}
-    linear = {"contributions.csv", "features.csv", "pictures"}
-    expected = {
-        ("ridge", "stack"): linear, ("linear", "late"): linear,
-        ("lssvm", "kernel"): {"contributions.csv", "similar.csv"}, ("svm", "stack"): set(),
-    }  # fmt: skip
-    assert names == {"predictions.csv"} | expected[model, fusion]
-    if "contributions.csv" in names:
-        parts = rows(tmp_path / "p" / "contributions.csv")
-        for row, own in zip(found, parts, strict=True):
-            total = sum(float(own[name]) for name in ("ct", "table", "intercept"))
-            assert total == pytest.approx(float(row["score"]), abs=1e-5)
-    if "pictures" in names:
-        assert len(list((tmp_path / "p" / "pictures").iterdir())) == 16
+    expected = {"contributions.csv", "features.csv", "explanation.txt", "pictures"}
+    expected |= {"similar.csv"} if model in ("svm", "lssvm") else set()
+    assert names == {"predictions.csv"} | expected
+    parts = rows(tmp_path / "p" / "contributions.csv")
+    for row, own in zip(found, parts, strict=True):
+        total = sum(float(value) for name, value in own.items() if name != "row")
+        assert total == pytest.approx(float(row["score"]), abs=1e-5)
+        assert abs(float(own.get("unexplained", 0))) < 1e-5
+    exact = {"row", "ct", "table", "intercept"}
+    assert set(parts[0]) == (
+        {"row", "ct", "table", "baseline", "unexplained"} if model == "svm" else exact
+    )
+    features = rows(tmp_path / "p" / "features.csv")
+    assert {"age", "pack_years", "sex = male"} <= {r["feature"] for r in features}
+    if model != "lssvm" and fusion == "stack":  # what a table adds is what its columns do
+        own = [float(r["contribution"]) for r in features if r["row"] == "3"]
+        assert sum(own) == pytest.approx(float(parts[3]["table"]), abs=1e-5)
+    assert len(list((tmp_path / "p" / "pictures").iterdir())) == 16
+    if "similar.csv" in names:
+        near = rows(tmp_path / "p" / "similar.csv")
+        assert {r["rank"] for r in near} == {"1", "2", "3"}
+        labels = [r["malignant"] for r in rows(cohort)]
+        assert all(labels[int(r["training row"])] == r["label"] for r in near)
+        twins = [r for r in near if r["rank"] == "1" and r["row"] == r["training row"]]
+        assert len(twins) >= 8  # the training cohort itself
+    patients = {r["patient"] for r in rows(cohort)}
+    for name in names - {"pictures", "predictions.csv"}:  # only that was to have them
+        text = (tmp_path / "p" / name).read_text()
+        assert not any(patient in text for patient in patients)
 
 
 def test_masks_by_column_and_by_path(tmp_path):

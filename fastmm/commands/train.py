@@ -15,7 +15,7 @@ __all__ = ["train"]
 
 def train(
     cohort: Annotated[Path, typer.Argument(metavar="COHORT.csv", help="One row an examination.")],
-    label: Annotated[str, typer.Option(help="Column with the class of each row.")],
+    label: Annotated[str, typer.Option(help="Column with the class, or number, of each row.")],
     group: Annotated[
         str | None,
         typer.Option(help="Column with the patient; rows of one patient are left out together."),
@@ -86,6 +86,13 @@ def train(
             help="Convert PET of an image column to SUV by body weight, and keep its scale.",
         ),
     ] = None,
+    task: Annotated[
+        str,
+        typer.Option(
+            help="classification, or regression: the label is a number to be predicted, with "
+            "ridge, linear or lssvm. auto: classification; many different numbers are an error."
+        ),
+    ] = "auto",
     pool: Annotated[
         str,
         typer.Option(help="How slices become one row: mean, max or stack; rows: each is its own."),
@@ -103,10 +110,10 @@ def train(
     ids: Ids = False,
 ) -> None:
     """Train and validate a model on a cohort."""
-    from fastmm.console import progress_bars, show_study
+    from fastmm.console import progress_bars, show_regression, show_study
     from fastmm.jobs import train_job
 
-    with progress_bars() as task:
+    with progress_bars() as bars:
         study = train_job(
             cohort,
             output,
@@ -127,9 +134,11 @@ def train(
             by=by or [],
             device=device,
             ids=ids,
-            task=task,
+            kind=task,
+            task=bars,
             title=cohort.stem if cohort.stem != "cohort" else cohort.resolve().parent.name,
             command=typed(),
         )
-    show_study(study.results, output)
+    show = show_regression if study.results.get("task") == "regression" else show_study
+    show(study.results, output)
     typer.echo(NOTICE)
