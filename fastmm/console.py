@@ -73,20 +73,16 @@ def show_regression(results: Mapping[str, Any], output: Path) -> None:
     scores = _table(
         f"{results['cohort']['label']}, {results['validation']['scheme']} ({percent} intervals "
         "over patients)",
-        ("model", "features"),
-        ("R2", "interval", "mean abs. error", "interval", "of the mean", "coverage", "patients"),
+        ("model, features",),
+        ("R2", "mean absolute error", "of mean", "covered"),
     )
     for score in results["scores"]:
         scores.add_row(
-            score["model"],
-            Text(score["features"]),
-            f"{score['r2']:.3f}",
-            f"{score['r2_low']:.3f} to {score['r2_high']:.3f}",
-            f"{score['mae']:.4g}",
-            f"{score['mae_low']:.4g} to {score['mae_high']:.4g}",
-            f"{score['mae_guess']:.4g}",
+            Text(f"{score['model']}, {score['features']}"),
+            f"{score['r2']:.2f} ({score['r2_low']:.2f} to {score['r2_high']:.2f})",
+            f"{score['mae']:.3g} ({score['mae_low']:.3g} to {score['mae_high']:.3g})",
+            f"{score['mae_guess']:.3g}",
             f"{score['interval_coverage']:.0%}",
-            str(score["patients"]),
         )
     _show(scores, results, output)
 

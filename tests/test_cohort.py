@@ -91,7 +91,8 @@ def test_message_holds_no_identifier(write):
         ("a,b\n1,2\n1\n", "must have 2 cells in each row; 1 row"),
         ("a,b\n1,2\n", r"lacks the column\(s\) ill"),
         ("ill\n0\n0\n", "at least 2 classes, got 1"),
-        ("ill\n" + "\n".join(str(i) for i in range(40)), "no class label"),
+        ("ill\n" + "\n".join(str(i) for i in range(40)), "40 different numbers; say whether"),
+        ("ill\n" + "\n".join(f"v{i}" for i in range(40)), "no class label"),
     ],
 )
 def test_broken_files(write, text, match):
