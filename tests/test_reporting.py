@@ -233,9 +233,8 @@ def test_each_score_stands_in_the_table(whole: Path) -> None:
     page = read(whole)
     for row in experiment()["scores"]:
         place = page.cells.index(f"{row['auc']:.3f}")
-        assert page.cells[place - 2 : place + 6] == [
-            row["model"],
-            row["features"],
+        assert page.cells[place - 1 : place + 6] == [
+            f"{row['model']} · {row['features']}",
             f"{row['auc']:.3f}",
             f"{row['auc_low']:.3f} to {row['auc_high']:.3f}",
             f"{row['balanced_accuracy']:.3f}",
@@ -360,7 +359,7 @@ def test_no_score_at_all_is_said(tmp_path: Path) -> None:
         page = read(write_report({"title": "None", "scores": scores}, tmp_path))
         assert "No AUC was computed." in page.text
         assert "svg" not in page.tags
-    assert page.cells[-3:] == ["ridge", "ct", "0.250"]
+    assert page.cells[-2:] == ["ridge · ct", "0.250"]
 
 
 def test_empty_and_absent_parts_are_alike(tmp_path: Path) -> None:
