@@ -162,24 +162,28 @@ def read_cohort(
         )
     groups = _groups(rows, group, count, mistakes)
     y = read_labels(rows[label], label, groups, kind, mistakes) if label else None
+    sound = not mistakes  # or more would be said of classes that are none
     found = {name: find_paths(rows[name], name, path.parent, mistakes) for name in images}
     regions = {
         name: find_masks(rows, name, template, path.parent, mistakes)
         for name, template in masks.items()
     }
     keep_out = {c: "the label" for c in (label,) if c} | {c: "the patient" for c in (group,) if c}
-    read = {
-        name: read_table(name, source, rows, groups, path.parent, keep_out, mistakes, notes)
-        for name, source in sources.items()
-    }
+    read, whole = {}, set()
+    for name, source in sources.items():
+        before = len(mistakes)
+        args = (name, source, rows, groups, path.parent, keep_out, mistakes, notes)
+        read[name] = read_table(*args)
+        whole |= {name} if len(mistakes) == before else set()
     for name in by:
         _levels(name, rows[name], mistakes)
     have = _present(found, read)
     _whole_rows(rows, have, mistakes)
-    if y is not None and kind == "regression":
-        _enough(groups, have, mistakes)
-    elif y is not None:
-        _every_class(rows[str(label)], groups, have, mistakes)
+    known = {name: here for name, here in have.items() if name in whole or name in images}
+    if y is not None and sound and kind == "regression":
+        _enough(groups, known, mistakes)
+    elif y is not None and sound:
+        _every_class(rows[str(label)], groups, known, mistakes)
     if group is None and label is not None:
         notes.append(
             "no patient column was named: rows of one patient may stand in training and test, "

@@ -118,11 +118,14 @@ def _cohort(file: Path, notes: Mapping[str, Any]) -> Cohort:
 def _features(
     model: Any, cohort: Cohort, device: str, task: Task
 ) -> tuple[dict[str, Block], dict[str, Any]]:
-    blocks, slices = {}, {}
-    for name, modality in model.modalities.items():
-        if not isinstance(modality, ImageModality):
-            blocks[name] = modality.extract(cohort.tables[name])
-            continue
+    blocks: dict[str, Block] = {}
+    slices: dict[str, Any] = {}
+    images = {n: m for n, m in model.modalities.items() if isinstance(m, ImageModality)}
+    for name in model.modalities.keys() - images.keys():  # their faults are found soonest
+        blocks[name] = model.modalities[name].extract(cohort.tables[name])
+        owner = model.fusion_.members_[name].fusion_ if model.fusion == "late" else model.fusion_
+        owner.table_[name].check(blocks[name].values)
+    for name, modality in images.items():
         progress = task(f"read {name}")
         loaded = modality.load(cohort.scans(name), device=device, progress=progress)
         slices[name], blocks[name] = loaded.images, modality.extract(loaded)

@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from fastmm import cli, jobs, load_model
+from fastmm.cli_options import check_choices
 from fastmm.datasets import make_cohort
 
 
@@ -66,11 +67,25 @@ def test_predictions_are_those_of_the_report(cohort, study):
     auc = roc_auc_score(y, [float(row["score"]) for row in predictions])
     assert fused["auc"] == pytest.approx(auc)
     assert fused["auc_low"] <= fused["auc"] <= fused["auc_high"]
-    assert {s["features"] for s in report["scores"]} == {"ct", "mr", "table", "expression", "fused"}
+    singles = ["ct", "mr", "table", "expression"]
+    pairs = [f"{a} + {b}" for i, a in enumerate(singles) for b in singles[i + 1 :]]
+    assert [s["features"] for s in report["scores"]] == [*singles, *pairs, "fused"]
+    assert {r["against"] for r in report["comparisons"]} == set(singles)
     assert report["cohort"]["patients"] == 16
     read = next(s for s in report["stages"] if s["stage"].startswith("read"))
     assert read["images_per_s"] > 0
     assert read["mb_per_s"] > 0
+
+
+def test_subgroups_are_asked_for_by_column(cohort, tmp_path):
+    arguments = ("train", cohort, "--label", "malignant", "--group", "patient", "--table", "age")
+    fastmm(*arguments, "--by", "sex", "--by", "pack_years", "-o", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["by"] == ["sex", "pack_years"]
+    assert {r["column"] for r in report["subgroups"]} == {"sex", "pack_years"}
+    done = fastmm(*arguments, "--by", "patient", "-o", tmp_path / "no", check=False)
+    assert done.returncode == 1
+    assert "`by` must name columns beside label and patient" in done.stderr
 
 
 def test_predict_applies_the_model_to_new_patients(study, tmp_path):
@@ -125,12 +140,15 @@ def test_info_tells_versions_and_devices():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", "none.csv", "--label", "y", "--image", "ct"), "none.csv"),
+        (
+            ("train", "none.csv", "--label", "y", "--image", "ct"),
+            "fastmm: none.csv: no such file or directory.",
+        ),
         (("train", "{cohort}", "--label", "malignant"), "at least one `--image`"),
         (("train", "{cohort}", "--label", "nope", "--image", "ct"), "lacks the column(s) nope"),
         (
             ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--model", "forest"),
-            '`solver` must be one of "ridge", "linear", "lssvm", "svm", "deep", got \'forest\'.',
+            '`--model` must be one of "ridge", "linear", "lssvm", "svm", "deep", got \'forest\'.',
         ),
         (
             ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--window", "ct=1"),
@@ -153,6 +171,10 @@ def test_info_tells_versions_and_devices():
             "must be PT for SUV, got CT.",
         ),
         (("predict", "{cohort}", "{cohort}"), "damaged or no model file"),
+        (
+            ("train", "{cohort}", "--label", "age", "--image", "ct"),
+            "different numbers; say whether they are to be predicted as numbers",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_status_1(arguments, message, cohort, tmp_path):
@@ -239,6 +261,23 @@ def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err.endswith("fastmm: interrupted; nothing half-written is left.\n")
 
 
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (("ridge", "kernel", False, "auto"), "`--fusion kernel` needs `--model lssvm`"),
+        (("ridge", "stack", True, "auto"), "`--interactions` needs `--fusion kernel`, got stack"),
+        (("svm", "stack", False, "regression"), "`--task regression` needs `--model ridge`"),
+        (("deep", "late", False, "auto"), "leave out `--fusion late`"),
+        (("ridge", "side", False, "auto"), "`--fusion` must be one of"),
+        (("ridge", "stack", False, "numbers"), "`--task` must be one of"),
+    ],
+)
+def test_choices_are_refused_in_the_words_of_the_command(choice, message):
+    with pytest.raises(ValueError, match=message):
+        check_choices(*choice)
+    check_choices("lssvm", "kernel", True, "auto")
+
+
 def test_help_is_quick_to_import():
     code = (
         "import sys\nfrom fastmm.cli import app\n"
@@ -258,7 +297,7 @@ def test_real_patients_with_ct_pet_and_mr(real_data, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["cohort"]["classes"] == {"0": 21, "1": 13}
     scores = {s["features"]: s["auc"] for s in report["scores"]}
-    assert set(scores) == {"ct", "pet", "mr_t1", "table", "fused"}
+    assert {"ct", "pet", "mr_t1", "table", "ct + pet", "fused"} < set(scores)
     # What is known of these patients: PET tells, a crude statistic reaches about 0.74.
     assert scores["pet"] > 0.6
     details = {m["name"]: m["detail"] for m in report["cohort"]["modalities"]}

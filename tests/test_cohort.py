@@ -299,3 +299,16 @@ def test_parquet(tmp_path):
         read_cohort(file)
     with pytest.raises(FileNotFoundError):
         read_cohort(tmp_path / "none.parquet")
+
+
+def test_one_mistake_is_told_once(write):
+    table = {"genes": TableSource.parse("genes.csv:p")}
+    file = write("p,ill,x\na,0,1\nb,1,2\nc,,3\nd,1,4\n")
+    with pytest.raises(CohortError) as caught:
+        read_cohort(file, label="ill", tables={"t": TableSource(("x",))})
+    assert "fewer" not in str(caught.value)
+    (file.parent / "genes.csv").write_text("p,g\na,1\na,2\nb,3\n")
+    file = write("p,ill,x\na,0,1\nb,1,2\nc,0,3\nd,1,4\n")
+    with pytest.raises(CohortError, match="must have each key once; 1 key") as caught:
+        read_cohort(file, label="ill", group="p", tables=table)
+    assert "fewer" not in str(caught.value)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastmm.cli_options import read_channels, read_pairs, read_windows
+from fastmm.cli_options import check_choices, read_channels, read_pairs, read_windows
 from fastmm.commands.options import NOTICE, Device, Ids, Output, typed
 
 __all__ = ["train"]
@@ -110,6 +110,7 @@ def train(
     ids: Ids = False,
 ) -> None:
     """Train and validate a model on a cohort."""
+    check_choices(model, fusion, interactions, task)
     from fastmm.console import progress_bars, show_regression, show_study
     from fastmm.jobs import train_job
 
