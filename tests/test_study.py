@@ -314,7 +314,7 @@ def test_three_classes_are_scored_against_the_rest(tmp_path):
     assert {r["method"] for r in results["comparisons"]} == {"patient bootstrap"}
     page = write_report(results, tmp_path / "r").read_text()
     assert "Each class against the rest, ridge on fused" in page
-    assert "fused, class 2 against the rest" in page
+    assert "fused, 2 against the rest" in page
 
 
 def test_every_number_of_the_page_is_in_the_json(made, tmp_path):

@@ -101,7 +101,7 @@ def find_curves(tree: Mapping[str, Any], best: Row | None) -> list[dict[str, Any
         if "class" in curve:
             if best is None or key_of(curve) != key_of(best):
                 continue  # several classes of several sets would be too many lines
-            own = f"{curve.get('features')}, class {curve['class']} against the rest"
+            own = f"{curve.get('features')}, {curve['class']} against the rest"
             if len(curve.get("fpr") or []) > 1:
                 auc = curve["auc"] if is_number(curve.get("auc")) else None
                 named = {**_named(curve), "features": own, "fpr": curve["fpr"]}

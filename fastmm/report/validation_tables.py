@@ -33,7 +33,8 @@ def class_table(tree: Mapping[str, Any], best: Row | None) -> Table:
         row for row in tree["by_class"]
         if best and (row.get("model"), row.get("features")) == (best["model"], best["features"])
     ]  # fmt: skip
-    return _uses(["class", "n", "auc"], own)
+    named = [{**row, "class": f"{text(row.get('class'))} ({text(row.get('n'))})"} for row in own]
+    return _uses(["class", "auc"], named)
 
 
 def comparison_table(tree: Mapping[str, Any]) -> Table:
@@ -96,10 +97,10 @@ def _uses(heads: list[str], rows: Sequence[Row]) -> Table:
     keys = [key for key in _USES if any(row.get(key) is not None for row in rows)]
     if not keys:
         return Table([], [])
-    names = {"name": "Model · features", "class": "Class", "auc": "AUC", "n": "Rows"}
+    names = {"name": "Model · features", "class": "Class (rows)", "auc": "AUC"}
     return Table(
         [*(names[head] for head in heads), *(_USES[key] for key in keys)],
-        [head in ("auc", "n") for head in heads] + [True] * len(keys),
+        [head == "auc" for head in heads] + [True] * len(keys),
         [
             [
                 *(estimate(row, h) if h == "auc" else text(row.get(h)) for h in heads),
