@@ -47,12 +47,19 @@ def main() -> NoReturn:
         raise
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         # FastmmError is a ValueError
-        typer.secho(f"fastmm: {error}", fg="red", err=True)
+        typer.secho(f"fastmm: {_told(error)}", fg="red", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         _tell_of_interrupt()
         sys.exit(_INTERRUPTED)
     sys.exit(0)
+
+
+def _told(error: BaseException) -> str:
+    """Word an error; those of the system without their number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}."
+    return str(error)
 
 
 def _tell_of_interrupt() -> None:

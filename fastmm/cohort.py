@@ -6,7 +6,6 @@ as text, so that the identifier "00123" stays what it is.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from fastmm._check import one_of
 from fastmm.cohort_files import find_masks, find_paths, named_columns
+from fastmm.cohort_labels import KINDS, read_labels
 from fastmm.cohort_tables import TableSource, places, read_table
 from fastmm.errors import CohortError
 from fastmm.features.table import is_blank, parse_number
@@ -24,7 +25,6 @@ from fastmm.read.table import Rows, read_rows
 __all__ = ["Cohort", "read_cohort"]
 
 _LEVELS = 12  # subgroups of a column of texts
-_WHOLE = re.compile(r"[+-]?\d{1,15}")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Cohort:
     label : str or None
         Name of the label column.
     y : array of shape (count,) or None
-        Labels, integers if each is one, else texts.
+        Labels, integers if each is one, else texts; float64 numbers of "regression".
     groups : array of shape (count,)
         Patient of each row.
     grouped : bool
@@ -92,6 +92,7 @@ def read_cohort(
     tables: dict[str, TableSource] | None = None,
     masks: Mapping[str, str] | None = None,
     by: Sequence[str] = (),
+    kind: str = "auto",
 ) -> Cohort:
     r"""Read a cohort file and check all of it.
 
@@ -100,7 +101,7 @@ def read_cohort(
     path : str or Path
         CSV or Parquet file with a header; paths in it are relative to its folder.
     label : str, optional
-        Column with the class of each row; not needed to apply a model.
+        Column with the class or number of each row; not needed to apply a model.
     group : str, optional
         Column with the patient of each row. Default: each row is its own patient.
     images : sequence of str
@@ -113,6 +114,9 @@ def read_cohort(
         cells.
     by : sequence of str
         Columns that split the cohort into subgroups.
+    kind : {"auto", "classification", "regression"}, default "auto"
+        What the label is: classes, or numbers to be predicted. "auto" is for classes; more
+        than ten different numbers are an error that asks for one of the others.
 
     Returns
     -------
@@ -129,14 +133,14 @@ def read_cohort(
     --------
     >>> import tempfile, pathlib
     >>> from fastmm.cohort import read_cohort
-    >>> from fastmm.cohort_files import find_masks, find_paths, named_columns
-    from fastmm.cohort_tables import TableSource
+    >>> from fastmm.cohort_tables import TableSource
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "cohort.csv"
     >>> _ = file.write_text("patient,ill,age\na,0,50\nb,1,60\nc,0,55\nd,1,70\n")
     >>> read_cohort(file, label="ill", tables={"case": TableSource(("age",))}).y
     array([0, 1, 0, 1])
     """
     path = Path(path)
+    one_of(kind, "kind", KINDS)
     rows = read_rows(path)
     count = len(next(iter(rows.values())))
     mistakes: list[str] = []
@@ -157,23 +161,29 @@ def read_cohort(
             f"{path.name} lacks the column(s) {', '.join(absent)}; it has {', '.join(rows)}."
         )
     groups = _groups(rows, group, count, mistakes)
-    y = _labels(rows[label], label, groups, mistakes) if label else None
+    y = read_labels(rows[label], label, groups, kind, mistakes) if label else None
+    sound = not mistakes  # or more would be said of classes that are none
     found = {name: find_paths(rows[name], name, path.parent, mistakes) for name in images}
     regions = {
         name: find_masks(rows, name, template, path.parent, mistakes)
         for name, template in masks.items()
     }
     keep_out = {c: "the label" for c in (label,) if c} | {c: "the patient" for c in (group,) if c}
-    read = {
-        name: read_table(name, source, rows, groups, path.parent, keep_out, mistakes, notes)
-        for name, source in sources.items()
-    }
+    read, whole = {}, set()
+    for name, source in sources.items():
+        before = len(mistakes)
+        args = (name, source, rows, groups, path.parent, keep_out, mistakes, notes)
+        read[name] = read_table(*args)
+        whole |= {name} if len(mistakes) == before else set()
     for name in by:
         _levels(name, rows[name], mistakes)
     have = _present(found, read)
     _whole_rows(rows, have, mistakes)
-    if y is not None:
-        _every_class(rows[str(label)], groups, have, mistakes)
+    known = {name: here for name, here in have.items() if name in whole or name in images}
+    if y is not None and sound and kind == "regression":
+        _enough(groups, known, mistakes)
+    elif y is not None and sound:
+        _every_class(rows[str(label)], groups, known, mistakes)
     if group is None and label is not None:
         notes.append(
             "no patient column was named: rows of one patient may stand in training and test, "
@@ -196,25 +206,6 @@ def _groups(rows: Rows, group: str | None, count: int, mistakes: list[str]) -> A
     return np.array(rows[group])
 
 
-def _labels(cells: list[str], label: str, groups: Any, mistakes: list[str]) -> Any:
-    blank = [i for i, cell in enumerate(cells) if is_blank(cell)]
-    if blank:
-        mistakes.append(f"label {label!r} must be given in each row; {places(blank)} blank")
-    patients = {c: set(groups[np.array(cells) == c]) for c in set(cells) if not is_blank(c)}
-    if len(patients) < 2:
-        mistakes.append(f"label {label!r} must have at least 2 classes, got {len(patients)}")
-    if len(patients) > max(20, len(cells) // 4):
-        mistakes.append(f"label {label!r} has {len(patients)} different values: no class label")
-    small = sorted(c for c, members in patients.items() if len(members) < 2)
-    if small and len(patients) <= 20:
-        mistakes.append(f"class(es) {', '.join(small)} must have at least 2 patients to validate")
-    alike = Counter(_plain(c) for c in patients)
-    if max(alike.values(), default=1) > 1:
-        mistakes.append(f"label {label!r} has classes that differ only in how they are written")
-    whole = all(_WHOLE.fullmatch(cell) for cell in cells)
-    return np.array([int(cell) for cell in cells]) if whole else np.array(cells)
-
-
 def _levels(name: str, cells: list[str], mistakes: list[str]) -> None:
     """Refuse a column of texts that mostly differ: names of patients belong in no report."""
     texts = {cell for cell in cells if not is_blank(cell)}
@@ -225,11 +216,6 @@ def _levels(name: str, cells: list[str], mistakes: list[str]) -> None:
         )
     if not texts:
         mistakes.append(f"column {name!r} must have a cell that is not blank to make subgroups")
-
-
-def _plain(text: str) -> str:
-    number = parse_number(text)
-    return text.casefold() if number is None else repr(number)
 
 
 def _present(images: Mapping[str, list[Path | None]], tables: Mapping[str, Rows]) -> dict[str, Any]:
@@ -250,6 +236,12 @@ def _whole_rows(rows: Rows, have: Mapping[str, Any], mistakes: list[str]) -> Non
     empty = np.flatnonzero(~np.any(list(have.values()), axis=0)).tolist() if have else []
     if empty:
         mistakes.append(f"each row must have at least one modality; {places(empty)} none")
+
+
+def _enough(groups: Any, have: Mapping[str, Any], mistakes: list[str]) -> None:
+    for name, present in have.items():
+        if len(set(groups[present])) < 3:
+            mistakes.append(f"modality {name!r} must be there for at least 3 patients")
 
 
 def _every_class(

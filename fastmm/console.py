@@ -15,7 +15,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from fastmm.study import Task
 
-__all__ = ["progress_bars", "show_facts", "show_study"]
+__all__ = ["progress_bars", "show_facts", "show_regression", "show_study"]
 
 
 @contextmanager
@@ -64,6 +64,30 @@ def show_study(results: Mapping[str, Any], output: Path) -> None:
             f"{score['balanced_accuracy']:.3f}",
             str(score["patients"]),
         )
+    _show(scores, results, output)
+
+
+def show_regression(results: Mapping[str, Any], output: Path) -> None:
+    """Print the errors of predicted numbers, the stages, and where the report is."""
+    percent = f"{results['validation']['confidence']:.0%}"
+    scores = _table(
+        f"{results['cohort']['label']}, {results['validation']['scheme']} ({percent} intervals "
+        "over patients)",
+        ("model, features",),
+        ("R2", "mean absolute error", "of mean", "covered"),
+    )
+    for score in results["scores"]:
+        scores.add_row(
+            Text(f"{score['model']}, {score['features']}"),
+            f"{score['r2']:.2f} ({score['r2_low']:.2f} to {score['r2_high']:.2f})",
+            f"{score['mae']:.3g} ({score['mae_low']:.3g} to {score['mae_high']:.3g})",
+            f"{score['mae_guess']:.3g}",
+            f"{score['interval_coverage']:.0%}",
+        )
+    _show(scores, results, output)
+
+
+def _show(scores: Table, results: Mapping[str, Any], output: Path) -> None:
     stages = _table("Stages", ("stage",), ("seconds", "images/s", "MB/s", "fits"))
     for stage in results["stages"]:
         rates = (f"{stage[k]:.0f}" if k in stage else "" for k in ("images_per_s", "mb_per_s"))

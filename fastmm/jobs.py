@@ -16,11 +16,13 @@ from fastmm.datasets import make_cohort
 from fastmm.errors import CohortError
 from fastmm.modalities import ImageModality, TableModality
 from fastmm.model_file import save_model
-from fastmm.prediction_files import write_predictions
+from fastmm.prediction_files import write_numbers, write_predictions
 from fastmm.read.dicom.values import as_asked
 from fastmm.read.reading import read_volume
 from fastmm.read.rows import series_units
 from fastmm.region_sizes import has_lengths
+from fastmm.regression_report import write_regression_report
+from fastmm.regression_study import COVERED, RegressionStudy, run_regression
 from fastmm.reporting import write_report
 from fastmm.stopwatch import Stopwatch
 from fastmm.study import Study, Task, run_study
@@ -65,13 +67,17 @@ def train_job(
     interactions: bool = False,
     pool: str = "mean",
     by: Sequence[str] = (),
+    kind: str = "auto",
     device: str = "auto",
     ids: bool = False,
     task: Task | None = None,
     watch: Stopwatch | None = None,
     **about: Any,
-) -> Study:
-    """Validate, fit and report a cohort; write four files into `output`."""
+) -> Study | RegressionStudy:
+    """Validate, fit and report a cohort; write four files into `output`.
+
+    `kind` is what the label is: classes, or with "regression" numbers.
+    """
     if not images and not tables:
         raise ValueError("Name at least one `--image` column or one `--table`.")
     if output.exists() and not output.is_dir():
@@ -90,10 +96,14 @@ def train_job(
             raise ValueError(
                 f"`{option}` names {', '.join(unknown)}, which is no `--image` column."
             )
+    numbers = kind == "regression"
+    if numbers and by:
+        raise ValueError("`--by` tells of classes; leave it out with `--task regression`.")
     sources = _name_tables(tables, taken=images)
     cohort = read_cohort(
-        cohort_file, label=label, group=group, images=images, tables=sources, masks=masks, by=by
-    )
+        cohort_file, label=label, group=group, images=images, tables=sources, masks=masks, by=by,
+        kind=kind,
+    )  # fmt: skip
     windows, channels = windows or {}, channels or {}
     regions, features, deep = masks or {}, features or {}, "deep" in models
     modalities: dict[str, Any] = {
@@ -129,9 +139,11 @@ def train_job(
         "pool": pool,
         "group": group,
         "by": list(by),
+        "task": "regression" if numbers else "classification",
     }
+    run: Callable[..., Study | RegressionStudy] = run_regression if numbers else run_study
     with _noting_warnings() as warned:
-        study = run_study(
+        study = run(
             cohort,
             modalities,
             models=models,
@@ -152,16 +164,23 @@ def train_job(
     }
     with _all_or_none(output) as draft:
         save_model(study.model, draft / "model.fastmm", notes=notes)
-        held_out = study.held_out
-        write_predictions(
-            draft / "predictions.csv",
-            study.model.classes_,
-            (held_out.prediction, held_out.decision, held_out.probability),
-            cohort.groups,
-            group if ids else None,
-        )
-        write_report(study.results, draft, pictures=study.pictures)
+        _write_held_out(study, draft / "predictions.csv", cohort.groups, group if ids else None)
+        write = write_report if isinstance(study, Study) else write_regression_report
+        write(study.results, draft, pictures=study.pictures)
     return study
+
+
+def _write_held_out(
+    study: Study | RegressionStudy, file: Path, patients: Any, group: str | None
+) -> None:
+    if isinstance(study, Study):
+        own = study.held_out
+        columns = (own.prediction, own.decision, own.probability)
+        write_predictions(file, study.model.classes_, columns, patients, group)
+        return
+    found, name = study.held_out, f"{COVERED:.0%}"
+    ends = {f"low {name}": found.low, f"high {name}": found.high}
+    write_numbers(file, {"prediction": found.prediction, **ends}, patients, group)
 
 
 @contextmanager

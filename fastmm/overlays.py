@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,7 @@ def _picture(values: Any, size: tuple[int, int]) -> Any:
     return picture.resize(size, Image.Resampling.BILINEAR)
 
 
+@cache
 def _font(size: int = _FONT) -> Any:
     from PIL import ImageFont
 

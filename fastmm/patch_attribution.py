@@ -137,7 +137,7 @@ def spread_patches(
     Examples
     --------
     >>> import numpy as np
-    >>> spread_patches(np.array([[4.0]]), (2, 2), 1, (2, 3))
+    >>> spread_patches(np.array([[4.0, 0.0]]), (2, 2), 1, (2, 3))
     array([[1., 1., 0.],
            [1., 1., 0.]])
     """

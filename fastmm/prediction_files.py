@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from fastmm._files import replacing
 
-__all__ = ["cell", "write_predictions", "write_rows"]
+__all__ = ["cell", "write_numbers", "write_predictions", "write_rows"]
 
 
 def write_predictions(
@@ -49,6 +50,36 @@ def write_predictions(
         cells += probability[row].tolist() if many else [float(probability[row, 1])]
         lines.append([*cells, *(values[row] for values in more.values())])
     write_rows(file, [*header, *more], lines)
+
+
+def write_numbers(
+    file: Path,
+    columns: Mapping[str, Any],
+    patients: Any = None,
+    group: str | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Write row, prediction and the ends of its interval; the patient only if asked for.
+
+    Parameters
+    ----------
+    file : Path
+        Replaced as a whole.
+    columns : dict of str to array
+        Numbers by the names of their columns. An end that is infinite, for want of
+        patients, is left blank.
+    patients, group, more
+        As for `write_predictions`.
+    """
+    more = more or {}
+    lines = []
+    for row in range(len(next(iter(columns.values())))):
+        own = [float(values[row]) for values in columns.values()]
+        cells = [row, *([patients[row]] if group and patients is not None else [])]
+        cells += [value if math.isfinite(value) else "" for value in own]
+        lines.append([*cells, *(values[row] for values in more.values())])
+    header = ["row", *([group] if group else []), *columns, *more]
+    write_rows(file, header, lines)
 
 
 def write_rows(file: Path, header: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:

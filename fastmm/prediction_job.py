@@ -15,7 +15,7 @@ from fastmm.modalities import ImageModality
 from fastmm.model_file import load_model, load_notes
 from fastmm.novelty import leverage
 from fastmm.prediction_explanation import explain_predictions
-from fastmm.prediction_files import write_predictions
+from fastmm.prediction_files import write_numbers, write_predictions
 
 if TYPE_CHECKING:
     from fastmm.study import Task
@@ -37,9 +37,9 @@ def predict_job(
 ) -> Path:
     """Write ``predictions.csv`` into `output`, a folder, or to `output`, a CSV file.
 
-    Beside the columns that training writes: the conformal set of labels, the modalities
-    that were present, the leverage, and whether it is larger than that of any training
-    row.
+    Beside the columns that training writes: the conformal set of labels, or the interval of
+    a number, the modalities that were present, the leverage, and whether it is larger than
+    that of any training row.
 
     With `explain`, the folder also gets the files of `explain_predictions`.
     """
@@ -59,25 +59,46 @@ def predict_job(
     cohort = _cohort(cohort_file, notes)
     task = task or (lambda name: lambda done, total: None)
     blocks, slices = _features(model, cohort, device, task)
-    decision = model.decision_function(blocks)
-    far = leverage(model, blocks)
-    sets = model.label_sets(decision, _CONFIDENCE)
-    present = {name: block.present for name, block in blocks.items()}
-    more: dict[str, Any] = {
-        f"set {_CONFIDENCE:.0%}": [_joined(model.classes_[own]) for own in sets],
-        "present": [
-            _joined([n for n, here in present.items() if here[i]]) for i in range(cohort.count)
-        ],
-        "leverage": ["" if np.isnan(value) else float(f"{value:.4g}") for value in far],
-        "far": ["" if np.isnan(value) else "yes" if value > 1 else "no" for value in far],
-    }
-    columns = (model.winners(decision), decision, model.probabilities(decision))
     file.parent.mkdir(parents=True, exist_ok=True)
     group = notes["group"] if ids else None
-    write_predictions(file, model.classes_, columns, cohort.groups, group, more)
+    about = _about(model, blocks, cohort.count)
+    if hasattr(model, "classes_"):
+        _write_classes(model, blocks, file, cohort.groups, group, about)
+    else:
+        prediction = model.predict(blocks)
+        low, high = model.intervals(prediction, _CONFIDENCE)
+        name = f"{_CONFIDENCE:.0%}"
+        columns = {"prediction": prediction, f"low {name}": low, f"high {name}": high}
+        write_numbers(file, columns, cohort.groups, group, about)
     if explain:
         explain_predictions(model, blocks, slices, output)
     return file
+
+
+def _about(model: Any, blocks: Mapping[str, Block], count: int) -> dict[str, Any]:
+    """Return which modalities a row has, and how far it lies from the training data."""
+    far = leverage(model, blocks)
+    present = {name: block.present for name, block in blocks.items()}
+    return {
+        "present": [_joined([n for n, here in present.items() if here[i]]) for i in range(count)],
+        "leverage": ["" if np.isnan(value) else float(f"{value:.4g}") for value in far],
+        "far": ["" if np.isnan(value) else "yes" if value > 1 else "no" for value in far],
+    }
+
+
+def _write_classes(
+    model: Any,
+    blocks: Mapping[str, Block],
+    file: Path,
+    patients: Any,
+    group: str | None,
+    about: Mapping[str, Any],
+) -> None:
+    decision = model.decision_function(blocks)
+    sets = model.label_sets(decision, _CONFIDENCE)
+    more = {f"set {_CONFIDENCE:.0%}": [_joined(model.classes_[own]) for own in sets], **about}
+    columns = (model.winners(decision), decision, model.probabilities(decision))
+    write_predictions(file, model.classes_, columns, patients, group, more)
 
 
 def _cohort(file: Path, notes: Mapping[str, Any]) -> Cohort:
@@ -97,11 +118,14 @@ def _cohort(file: Path, notes: Mapping[str, Any]) -> Cohort:
 def _features(
     model: Any, cohort: Cohort, device: str, task: Task
 ) -> tuple[dict[str, Block], dict[str, Any]]:
-    blocks, slices = {}, {}
-    for name, modality in model.modalities.items():
-        if not isinstance(modality, ImageModality):
-            blocks[name] = modality.extract(cohort.tables[name])
-            continue
+    blocks: dict[str, Block] = {}
+    slices: dict[str, Any] = {}
+    images = {n: m for n, m in model.modalities.items() if isinstance(m, ImageModality)}
+    for name in model.modalities.keys() - images.keys():  # their faults are found soonest
+        blocks[name] = model.modalities[name].extract(cohort.tables[name])
+        owner = model.fusion_.members_[name].fusion_ if model.fusion == "late" else model.fusion_
+        owner.table_[name].check(blocks[name].values)
+    for name, modality in images.items():
         progress = task(f"read {name}")
         loaded = modality.load(cohort.scans(name), device=device, progress=progress)
         slices[name], blocks[name] = loaded.images, modality.extract(loaded)

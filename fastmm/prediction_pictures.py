@@ -11,6 +11,7 @@ import numpy as np
 from fastmm.contribution_maps import contribution_map, slice_contributions
 from fastmm.overlays import draw_bars, draw_overlay
 from fastmm.region_features import statistic_names
+from fastmm.slopes import LINEAR
 
 __all__ = ["PictureWriter"]
 
@@ -84,10 +85,12 @@ class PictureWriter:
         else:
             told = classes[1] if len(classes) == 2 else classes[target]
             sides = f"Red speaks for class {told}, blue against it."
+        parts = "statistics" if modality.features == "statistics" else "pixels"
+        how = "" if self.model.solver in LINEAR else " (integrated gradients, an approximation)"
         return [
-            f"Row {row}, {name}, {place}. In all {name} adds {whole:+.3g} to the {what} of "
-            f"{score:.3g}. {sides}",
-            f"Image: {modality.describe()}.",
+            f"Row {row}, {name}, {place}. The {parts} of {name} add {whole:+.3g} in all to the "
+            f"{what} of {score:.3g}{how}. {sides}",
+            f"Image: {modality.describe()}; grey from its 1st to its 99th percentile.",
             "For research only; not a medical device.",
         ]
 

@@ -16,12 +16,20 @@ from typing import Any
 import numpy as np
 
 from fastmm._files import replacing
+from fastmm.report.answers import answer, best_comparison, limits, verdict
 from fastmm.report.drawings import count_unscored, draw_all, find_curves
 from fastmm.report.leading import key_of, leading_score, rival_score, rows_with_auc
 from fastmm.report.pictures import choose_pictures
 from fastmm.report.tables import flatten, modality_table, score_table, stage_table
-from fastmm.report.text import amount, interval_name, moment, score
+from fastmm.report.text import amount, interval_name, moment, pvalue, score
 from fastmm.report.theme import THEME
+from fastmm.report.validation_tables import (
+    class_table,
+    comparison_table,
+    learning_table,
+    subgroup_table,
+    use_table,
+)
 from fastmm.report.values import check_results, complete
 
 __all__ = ["write_report"]
@@ -48,7 +56,8 @@ def write_report(
         "n", "patients", "parameter" and further numbers) are required. Optional are
         "synthetic", "created" (ISO 8601), "fastmm", "command", "cohort", "validation",
         "chosen", "roc", "predictions", "contributions", "stages" (seconds, MB and MB/s,
-        a megabyte being 10^6 bytes), "settings" and "environment".
+        a megabyte being 10^6 bytes), "settings" and "environment", and of a validation
+        "comparisons", "by_class", "subgroups", "calibration" and "learning_curves".
     folder : path
         Where to write; made when absent. An older report there is replaced.
     pictures : mapping of str to array of shape (h, w) or (n, h, w), optional
@@ -106,11 +115,12 @@ def _render(tree: Mapping[str, Any], gallery: list[dict[str, Any]]) -> str:
             'A report needs jinja2, which is not installed: pip install "fastmm[app]"'
         ) from None
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(score=score, amount=amount)
+    environment.filters.update(score=score, amount=amount, pvalue=pvalue)
     scored, best = rows_with_auc(tree), leading_score(tree)
     leads = best is not None and best["auc"] == max(row["auc"] for row in scored)
     interval = interval_name(tree["validation"].get("confidence"))
     drawings = draw_all(tree, best, interval)
+    tested = best_comparison(tree, best)
     return environment.from_string(_resource("page.html.jinja")).render(
         results=tree,
         theme=THEME,
@@ -121,7 +131,16 @@ def _render(tree: Mapping[str, Any], gallery: list[dict[str, Any]]) -> str:
         interval=interval,
         scores=score_table(tree, best, interval),
         best=best,
-        rival=rival_score(tree, best),
+        rival=None if tested else rival_score(tree, best),
+        verdict=verdict(tested),
+        tests=sorted({str(row.get("method", "bootstrap")) for row in tree["comparisons"]}),
+        answers=answer(tree, best, interval),
+        limits=limits(tree, best),
+        uses=use_table(tree, best),
+        classes=class_table(tree, best),
+        comparisons=comparison_table(tree),
+        subgroups=subgroup_table(tree),
+        learning=learning_table(tree),
         highest_of=len(scored) if leads else 0,
         counts_differ=len({row.get("n") for row in scored}) > 1,
         curves=[key_of(curve) for curve in find_curves(tree, best)],

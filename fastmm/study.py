@@ -16,7 +16,7 @@ from fastmm.environment import environment
 from fastmm.findings.comparing import compare_sets
 from fastmm.findings.describing import describe_cohort, describe_scheme, variance_shares
 from fastmm.findings.learning import learning_curve
-from fastmm.findings.permuting import permute_set
+from fastmm.findings.permuting import METHODS, permute_set
 from fastmm.findings.reading import Task, read_blocks
 from fastmm.findings.scoring import SetScores, score_set
 from fastmm.findings.subgroups import subgroup_scores
@@ -125,7 +125,7 @@ def run_study(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "fastmm": __version__,
         "cohort": describe_cohort(cohort, modalities, blocks, [*notes, *said]),
-        "validation": describe_scheme(held_out, cohort),
+        "validation": describe_scheme(held_out, cohort, _methods(scores)),
         "scores": [each.numbers for each in scores],
         "chosen": chosen.about,
         "comparisons": comparisons,
@@ -169,6 +169,11 @@ def _score(
         scores.append(own)
         progress(i + 1, len(found))
     return scores
+
+
+def _methods(scores: Sequence[SetScores]) -> list[str]:
+    used = dict.fromkeys(each.numbers.get("pvalue_method") for each in scores)
+    return [METHODS[method] for method in used if method]
 
 
 def _learning(

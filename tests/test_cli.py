@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from fastmm import cli, jobs, load_model
+from fastmm.commands.columns import check_choices
 from fastmm.datasets import make_cohort
 
 
@@ -66,11 +67,25 @@ def test_predictions_are_those_of_the_report(cohort, study):
     auc = roc_auc_score(y, [float(row["score"]) for row in predictions])
     assert fused["auc"] == pytest.approx(auc)
     assert fused["auc_low"] <= fused["auc"] <= fused["auc_high"]
-    assert {s["features"] for s in report["scores"]} == {"ct", "mr", "table", "expression", "fused"}
+    singles = ["ct", "mr", "table", "expression"]
+    pairs = [f"{a} + {b}" for i, a in enumerate(singles) for b in singles[i + 1 :]]
+    assert [s["features"] for s in report["scores"]] == [*singles, *pairs, "fused"]
+    assert {r["against"] for r in report["comparisons"]} == set(singles)
     assert report["cohort"]["patients"] == 16
     read = next(s for s in report["stages"] if s["stage"].startswith("read"))
     assert read["images_per_s"] > 0
     assert read["mb_per_s"] > 0
+
+
+def test_subgroups_are_asked_for_by_column(cohort, tmp_path):
+    arguments = ("train", cohort, "--label", "malignant", "--group", "patient", "--table", "age")
+    fastmm(*arguments, "--by", "sex", "--by", "pack_years", "-o", tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["by"] == ["sex", "pack_years"]
+    assert {r["column"] for r in report["subgroups"]} == {"sex", "pack_years"}
+    done = fastmm(*arguments, "--by", "patient", "-o", tmp_path / "no", check=False)
+    assert done.returncode == 1
+    assert "`by` must name columns beside label and patient" in done.stderr
 
 
 def test_predict_applies_the_model_to_new_patients(study, tmp_path):
@@ -125,12 +140,15 @@ def test_info_tells_versions_and_devices():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", "none.csv", "--label", "y", "--image", "ct"), "none.csv"),
+        (
+            ("train", "none.csv", "--label", "y", "--image", "ct"),
+            "fastmm: none.csv: no such file or directory.",
+        ),
         (("train", "{cohort}", "--label", "malignant"), "at least one `--image`"),
         (("train", "{cohort}", "--label", "nope", "--image", "ct"), "lacks the column(s) nope"),
         (
             ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--model", "forest"),
-            '`solver` must be one of "ridge", "linear", "lssvm", "svm", "deep", got \'forest\'.',
+            '`--model` must be one of "ridge", "linear", "lssvm", "svm", "deep", got \'forest\'.',
         ),
         (
             ("train", "{cohort}", "--label", "malignant", "--image", "ct", "--window", "ct=1"),
@@ -153,6 +171,10 @@ def test_info_tells_versions_and_devices():
             "must be PT for SUV, got CT.",
         ),
         (("predict", "{cohort}", "{cohort}"), "damaged or no model file"),
+        (
+            ("train", "{cohort}", "--label", "age", "--image", "ct"),
+            "different numbers; say whether they are to be predicted as numbers",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_status_1(arguments, message, cohort, tmp_path):
@@ -239,6 +261,23 @@ def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err.endswith("fastmm: interrupted; nothing half-written is left.\n")
 
 
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (("ridge", "kernel", False, "auto"), "`--fusion kernel` needs `--model lssvm`"),
+        (("ridge", "stack", True, "auto"), "`--interactions` needs `--fusion kernel`, got stack"),
+        (("svm", "stack", False, "regression"), "`--task regression` needs `--model ridge`"),
+        (("deep", "late", False, "auto"), "leave out `--fusion late`"),
+        (("ridge", "side", False, "auto"), "`--fusion` must be one of"),
+        (("ridge", "stack", False, "numbers"), "`--task` must be one of"),
+    ],
+)
+def test_choices_are_refused_in_the_words_of_the_command(choice, message):
+    with pytest.raises(ValueError, match=message):
+        check_choices(*choice)
+    check_choices("lssvm", "kernel", True, "auto")
+
+
 def test_help_is_quick_to_import():
     code = (
         "import sys\nfrom fastmm.cli import app\n"
@@ -258,7 +297,7 @@ def test_real_patients_with_ct_pet_and_mr(real_data, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["cohort"]["classes"] == {"0": 21, "1": 13}
     scores = {s["features"]: s["auc"] for s in report["scores"]}
-    assert set(scores) == {"ct", "pet", "mr_t1", "table", "fused"}
+    assert {"ct", "pet", "mr_t1", "table", "ct + pet", "fused"} < set(scores)
     # What is known of these patients: PET tells, a crude statistic reaches about 0.74.
     assert scores["pet"] > 0.6
     details = {m["name"]: m["detail"] for m in report["cohort"]["modalities"]}
@@ -299,19 +338,35 @@ def test_train_predict_and_explain_with_every_model(model, fusion, cohort, tmp_p
         assert set(row["set 90%"].split("|")) <= {"", "0", "1"}
     assert {r["far"] for r in found} == {"no"}  # the training patients themselves
     names = {path.name for path in (tmp_path / "p").iterdir()}
-    linear = {"contributions.csv", "features.csv", "pictures"}
-    expected = {
-        ("ridge", "stack"): linear, ("linear", "late"): linear,
-        ("lssvm", "kernel"): {"contributions.csv", "similar.csv"}, ("svm", "stack"): set(),
-    }  # fmt: skip
-    assert names == {"predictions.csv"} | expected[model, fusion]
-    if "contributions.csv" in names:
-        parts = rows(tmp_path / "p" / "contributions.csv")
-        for row, own in zip(found, parts, strict=True):
-            total = sum(float(own[name]) for name in ("ct", "table", "intercept"))
-            assert total == pytest.approx(float(row["score"]), abs=1e-5)
-    if "pictures" in names:
-        assert len(list((tmp_path / "p" / "pictures").iterdir())) == 16
+    expected = {"contributions.csv", "features.csv", "explanation.txt", "pictures"}
+    expected |= {"similar.csv"} if model in ("svm", "lssvm") else set()
+    assert names == {"predictions.csv"} | expected
+    parts = rows(tmp_path / "p" / "contributions.csv")
+    for row, own in zip(found, parts, strict=True):
+        total = sum(float(value) for name, value in own.items() if name != "row")
+        assert total == pytest.approx(float(row["score"]), abs=1e-5)
+        assert abs(float(own.get("unexplained", 0))) < 1e-5
+    exact = {"row", "ct", "table", "intercept"}
+    assert set(parts[0]) == (
+        {"row", "ct", "table", "baseline", "unexplained"} if model == "svm" else exact
+    )
+    features = rows(tmp_path / "p" / "features.csv")
+    assert {"age", "pack_years", "sex = male"} <= {r["feature"] for r in features}
+    if model != "lssvm" and fusion == "stack":  # what a table adds is what its columns do
+        own = [float(r["contribution"]) for r in features if r["row"] == "3"]
+        assert sum(own) == pytest.approx(float(parts[3]["table"]), abs=1e-5)
+    assert len(list((tmp_path / "p" / "pictures").iterdir())) == 16
+    if "similar.csv" in names:
+        near = rows(tmp_path / "p" / "similar.csv")
+        assert {r["rank"] for r in near} == {"1", "2", "3"}
+        labels = [r["malignant"] for r in rows(cohort)]
+        assert all(labels[int(r["training row"])] == r["label"] for r in near)
+        twins = [r for r in near if r["rank"] == "1" and r["row"] == r["training row"]]
+        assert len(twins) >= 8  # the training cohort itself
+    patients = {r["patient"] for r in rows(cohort)}
+    for name in names - {"pictures", "predictions.csv"}:  # only that was to have them
+        text = (tmp_path / "p" / name).read_text()
+        assert not any(patient in text for patient in patients)
 
 
 def test_masks_by_column_and_by_path(tmp_path):

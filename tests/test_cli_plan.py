@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fastmm import cli, planner
-from fastmm.cli_plan import plan
+from fastmm.commands.plan import plan
 from fastmm.datasets import make_cohort
 from fastmm.planning.machines import STATED_NODE, this_machine
 

@@ -91,7 +91,8 @@ def test_message_holds_no_identifier(write):
         ("a,b\n1,2\n1\n", "must have 2 cells in each row; 1 row"),
         ("a,b\n1,2\n", r"lacks the column\(s\) ill"),
         ("ill\n0\n0\n", "at least 2 classes, got 1"),
-        ("ill\n" + "\n".join(str(i) for i in range(40)), "no class label"),
+        ("ill\n" + "\n".join(str(i) for i in range(40)), "40 different numbers; say whether"),
+        ("ill\n" + "\n".join(f"v{i}" for i in range(40)), "no class label"),
     ],
 )
 def test_broken_files(write, text, match):
@@ -298,3 +299,16 @@ def test_parquet(tmp_path):
         read_cohort(file)
     with pytest.raises(FileNotFoundError):
         read_cohort(tmp_path / "none.parquet")
+
+
+def test_one_mistake_is_told_once(write):
+    table = {"genes": TableSource.parse("genes.csv:p")}
+    file = write("p,ill,x\na,0,1\nb,1,2\nc,,3\nd,1,4\n")
+    with pytest.raises(CohortError) as caught:
+        read_cohort(file, label="ill", tables={"t": TableSource(("x",))})
+    assert "fewer" not in str(caught.value)
+    (file.parent / "genes.csv").write_text("p,g\na,1\na,2\nb,3\n")
+    file = write("p,ill,x\na,0,1\nb,1,2\nc,0,3\nd,1,4\n")
+    with pytest.raises(CohortError, match="must have each key once; 1 key") as caught:
+        read_cohort(file, label="ill", group="p", tables=table)
+    assert "fewer" not in str(caught.value)

@@ -1,5 +1,7 @@
 """Contributions sum to the score; maps to contributions; twins are found; strangers are flagged."""
 
+import csv
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +20,7 @@ from fastmm.contribution_maps import contribution_map, slice_contributions
 from fastmm.explanation import contributions, feature_contributions, integrated_gradients
 from fastmm.novelty import leverage
 from fastmm.overlays import draw_bars, draw_overlay
+from fastmm.prediction_explanation import explain_predictions
 from fastmm.similarity import similar_cases
 from fastmm.slopes import slopes_of
 
@@ -353,3 +356,31 @@ def test_what_has_no_explanation_says_so():
     ridge = MultimodalRegressor(MODALITIES).fit(data, y.astype(float))
     with pytest.raises(ValueError, match='Similar cases need `solver` "lssvm" or "svm"'):
         similar_cases(ridge, data)
+
+
+@pytest.mark.parametrize(("solver", "fusion"), [("svm", "stack"), ("ridge", "late")])
+def test_files_of_three_classes_sum_to_each_score(solver, fusion, tmp_path, monkeypatch):
+    monkeypatch.setattr("fastmm.prediction_explanation._AT_ONCE", 4)  # pieces join
+    data, y = cohort(3)
+    labels = np.array(["a", "b", "c"])[y]
+    model = MultimodalClassifier(MODALITIES, solver=solver, fusion=fusion).fit(data, labels)
+    few = {name: own[:6] for name, own in data.items() if name != "case"}
+    few["case"] = {name: own[:6] for name, own in data["case"].items()}
+    blocks = model.extract(few)
+    explain_predictions(model, blocks, {"ct": few["ct"], "px": few["px"]}, tmp_path)
+    score = model.decision_function(blocks)
+    with (tmp_path / "contributions.csv").open() as file:
+        found = list(csv.DictReader(file))
+    assert [(row["row"], row["class"]) for row in found[2:5]] == [
+        ("0", "c"),
+        ("1", "a"),
+        ("1", "b"),
+    ]
+    total = [sum(float(v) for n, v in row.items() if n not in ("row", "class")) for row in found]
+    np.testing.assert_allclose(np.reshape(total, (6, 3)), score, atol=1e-5)
+    with (tmp_path / "features.csv").open() as file:
+        assert {row["modality"] for row in csv.DictReader(file)} == {"case"}
+    drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert drawn == {f"{i} px.png" for i in range(6)} | {f"{i} ct.png" for i in range(5)}
+    text = (tmp_path / "explanation.txt").read_text()
+    assert ("integrated gradients" in text) == (solver == "svm")

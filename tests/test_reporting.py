@@ -233,9 +233,8 @@ def test_each_score_stands_in_the_table(whole: Path) -> None:
     page = read(whole)
     for row in experiment()["scores"]:
         place = page.cells.index(f"{row['auc']:.3f}")
-        assert page.cells[place - 2 : place + 6] == [
-            row["model"],
-            row["features"],
+        assert page.cells[place - 1 : place + 6] == [
+            f"{row['model']} · {row['features']}",
             f"{row['auc']:.3f}",
             f"{row['auc_low']:.3f} to {row['auc_high']:.3f}",
             f"{row['balanced_accuracy']:.3f}",
@@ -360,7 +359,7 @@ def test_no_score_at_all_is_said(tmp_path: Path) -> None:
         page = read(write_report({"title": "None", "scores": scores}, tmp_path))
         assert "No AUC was computed." in page.text
         assert "svg" not in page.tags
-    assert page.cells[-3:] == ["ridge", "ct", "0.250"]
+    assert page.cells[-2:] == ["ridge · ct", "0.250"]
 
 
 def test_empty_and_absent_parts_are_alike(tmp_path: Path) -> None:
@@ -384,6 +383,43 @@ def test_interval_that_holds_guessing_is_said(tmp_path: Path) -> None:
     page = read(write_report(given, tmp_path))
     assert "The interval includes 0.5, which is guessing." in page.text
     assert "This is the highest" not in page.text
+
+
+def test_interval_below_guessing_is_said(tmp_path: Path) -> None:
+    given = experiment()
+    given["scores"][2].update(auc=0.31, auc_low=0.2, auc_high=0.45)
+    text = read(write_report(given, tmp_path)).text
+    assert "The whole interval lies below 0.5" in text
+    assert "includes 0.5" not in text
+
+
+@pytest.mark.parametrize(
+    ("difference", "pvalue", "said"),
+    [
+        (0.05, 0.2, "that fusing helps is not shown"),
+        (0.05, 0.01, "fusing helped"),
+        (-0.05, 0.01, "fusing did harm"),
+        (0.05, None, "that fusing helps is not shown"),
+    ],
+)
+def test_the_answer_follows_the_paired_test(
+    tmp_path: Path, difference: float, pvalue: float | None, said: str
+) -> None:
+    given = experiment()
+    given["scores"][2]["pvalue"] = 0.0009
+    given["comparisons"] = [
+        {
+            "model": "ridge", "features": "fused", "against": name, "best": name == "ct",
+            "auc": 0.85, "auc_against": 0.8, "difference": difference, "difference_low": -0.1,
+            "difference_high": 0.1, "pvalue": pvalue, "method": "DeLong", "patients": 54,
+        }
+        for name in ("ct", "table")
+    ]  # fmt: skip
+    text = read(write_report(given, tmp_path)).text
+    assert f"0.766 to 0.907, p = 0.001 against chance; {said}." in text
+    assert "Against the best single modality, ct (0.800), the AUC of the same 54" in text
+    assert "Whether the two differ was not tested" not in text
+    assert text.count("flatters it") == 1
 
 
 def test_almost_perfect_is_not_rounded_to_perfect(tmp_path: Path) -> None:

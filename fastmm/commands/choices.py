@@ -28,11 +28,12 @@ __all__ = [
     "Scheduler",
     "Suv",
     "Tables",
+    "Task",
     "Windows",
 ]
 
 CohortFile = Annotated[Path, typer.Argument(metavar="COHORT.csv", help="One row an examination.")]
-Label = Annotated[str, typer.Option(help="Column with the class of each row.")]
+Label = Annotated[str, typer.Option(help="Column with the class, or number, of each row.")]
 Group = Annotated[
     str | None,
     typer.Option(help="Column with the patient; rows of one patient are left out together."),
@@ -115,6 +116,13 @@ Suv = Annotated[
     typer.Option(
         metavar="COLUMN",
         help="Convert PET of an image column to SUV by body weight, and keep its scale.",
+    ),
+]
+Task = Annotated[
+    str,
+    typer.Option(
+        help="classification, or regression: the label is a number to be predicted, with "
+        "ridge, linear or lssvm. auto: classification; many different numbers are an error."
     ),
 ]
 Pool = Annotated[

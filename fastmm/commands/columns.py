@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
-__all__ = ["read_channels", "read_pairs", "read_windows"]
+__all__ = ["check_choices", "read_channels", "read_pairs", "read_windows"]
+
+_MODELS = ("ridge", "linear", "lssvm", "svm", "deep")
+_KERNELS = ("lssvm", "svm")
+
+
+def check_choices(model: str, fusion: str, interactions: bool, task: str) -> None:
+    """Refuse choices that cannot be, in the words of the command line."""
+    from fastmm._check import one_of  # with NumPy, which --help does not need
+
+    one_of(model, "--model", _MODELS)
+    one_of(fusion, "--fusion", ("stack", "kernel", "late"))
+    one_of(task, "--task", ("auto", "classification", "regression"))
+    if fusion == "kernel" and model not in _KERNELS:
+        raise ValueError(
+            f"`--fusion kernel` needs `--model lssvm` or `--model svm`, got {model}, which has no "
+            "kernels."
+        )
+    if interactions and fusion != "kernel":
+        raise ValueError(f"`--interactions` needs `--fusion kernel`, got {fusion}.")
+    if model == "deep" and fusion != "stack":
+        raise ValueError(f"`--model deep` fuses within its network; leave out `--fusion {fusion}`.")
+    if task == "regression" and model in ("svm", "deep"):
+        raise ValueError(
+            f"`--task regression` needs `--model ridge`, `linear` or `lssvm`, got {model}."
+        )
+    if model == "deep":  # before the first pixel is read
+        from fastmm.deep.tensors import import_torch
+
+        import_torch()
 
 
 def read_windows(texts: list[str]) -> dict[str, tuple[float, float]]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fastmm.commands.choices import (
+    By,
     Channels,
     CohortFile,
     Device,
@@ -27,9 +28,10 @@ from fastmm.commands.choices import (
     Scheduler,
     Suv,
     Tables,
+    Task,
     Windows,
 )
-from fastmm.commands.columns import read_channels, read_pairs, read_windows
+from fastmm.commands.columns import check_choices, read_channels, read_pairs, read_windows
 
 __all__ = ["plan"]
 
@@ -49,7 +51,9 @@ def plan(
     window: Windows = None,
     channel: Channels = None,
     suv: Suv = None,
+    task: Task = "auto",
     pool: Pool = "mean",
+    by: By = None,
     device: Device = "auto",
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
@@ -64,6 +68,7 @@ def plan(
 
     Headers of a sample are read, no pixel; rates of this machine are measured.
     """
+    check_choices(model, fusion, interactions, task)
     from fastmm.plan_job import plan_job
 
     # They cost nothing, but a mistake in them shall show now.

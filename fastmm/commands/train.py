@@ -27,9 +27,10 @@ from fastmm.commands.choices import (
     Scheduler,
     Suv,
     Tables,
+    Task,
     Windows,
 )
-from fastmm.commands.columns import read_channels, read_pairs, read_windows
+from fastmm.commands.columns import check_choices, read_channels, read_pairs, read_windows
 from fastmm.commands.options import NOTICE, typed
 
 __all__ = ["train"]
@@ -50,6 +51,7 @@ def train(
     window: Windows = None,
     channel: Channels = None,
     suv: Suv = None,
+    task: Task = "auto",
     pool: Pool = "mean",
     by: By = None,
     device: Device = "auto",
@@ -59,10 +61,11 @@ def train(
     ids: Ids = False,
 ) -> None:
     """Train and validate a model on a cohort."""
-    from fastmm.console import progress_bars, show_study
+    check_choices(model, fusion, interactions, task)
+    from fastmm.console import progress_bars, show_regression, show_study
     from fastmm.jobs import train_job
 
-    with progress_bars() as task:
+    with progress_bars() as bars:
         study = train_job(
             cohort,
             output,
@@ -85,9 +88,11 @@ def train(
             scheduler=scheduler,
             memory_limit=memory_limit,
             ids=ids,
-            task=task,
+            kind=task,
+            task=bars,
             title=cohort.stem if cohort.stem != "cohort" else cohort.resolve().parent.name,
             command=typed(),
         )
-    show_study(study.results, output)
+    show = show_regression if study.results.get("task") == "regression" else show_study
+    show(study.results, output)
     typer.echo(NOTICE)

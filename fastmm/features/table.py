@@ -145,7 +145,7 @@ class TableEncoder:
         """Encode a table with the learned columns; float64 of shape (rows, features)."""
         columns, state = parse_table(table), self.state_
         names = state["numbers"]["name"]
-        self._insist_on_types(columns)
+        self.check(columns)
         blocks = [np.empty((len(columns), 0))]
         if names:
             values = np.stack([columns.numbers[name] for name in names], axis=1)
@@ -158,7 +158,8 @@ class TableEncoder:
             blocks.append(np.stack([found == c for c in known], axis=1) if known else blocks[0])
         return np.hstack([block.astype(np.float64) for block in blocks])
 
-    def _insist_on_types(self, columns: Columns) -> None:
+    def check(self, columns: Columns) -> None:
+        """Refuse a table that lacks a column, or has words where there were numbers."""
         known = {*self.state_["numbers"]["name"], *self.state_["categories"]}
         absent = sorted(known - set(columns.texts))
         if absent:

@@ -19,13 +19,15 @@ __all__ = ["METHODS", "PERMUTATIONS", "permute_set"]
 PERMUTATIONS = 1000
 METHODS = {
     "refitted": (
-        "The model is refitted, exactly and in closed form, to each permutation of the labels "
-        "of whole patients, its penalty chosen anew; modalities weigh the same and classes "
-        "count by their rows, so that its AUC differs somewhat from the score."
+        f"the share of {PERMUTATIONS:,} permutations of the labels of whole patients whose AUC is "
+        "as high. The model is refitted to each of them, exactly and in closed form, and its "
+        "penalty chosen anew for the highest AUC; modalities weigh the same there and classes "
+        "count by their rows, so that this AUC differs from the one above."
     ),
     "scores": (
-        "The out-of-fold scores stay, and the labels of whole patients are permuted: "
-        "approximate, since those scores have seen the labels of the other patients."
+        f"the share of {PERMUTATIONS:,} permutations of the labels of whole patients whose AUC is "
+        "as high, the out-of-fold scores staying what they are. Approximate, since those scores "
+        "have seen the labels of the other patients."
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,15 @@ from fastmm.report.figures import draw_contributions, draw_distributions, draw_r
 from fastmm.report.leading import Row, index_of, key_of, rows_with_auc
 from fastmm.report.text import text
 from fastmm.report.theme import assign_colors
+from fastmm.report.validation_figures import (
+    draw_calibration,
+    draw_differences,
+    draw_learning,
+    draw_subgroups,
+)
 from fastmm.report.values import is_number
 
-__all__ = ["count_unscored", "draw_all", "find_curves"]
+__all__ = ["count_unscored", "draw_all", "find_calibration", "find_curves"]
 
 
 def draw_all(tree: Mapping[str, Any], best: Row | None, interval: str) -> dict[str, str]:
@@ -30,6 +36,7 @@ def draw_all(tree: Mapping[str, Any], best: Row | None, interval: str) -> dict[s
             *(str(row["features"]) for row in tree["scores"]),
             *(row["name"] for row in shares),
             *(curve["features"] for curve in curves),
+            *(str(row.get("against")) for row in tree["comparisons"]),
         ]
     )
     if rows:
@@ -41,7 +48,49 @@ def draw_all(tree: Mapping[str, Any], best: Row | None, interval: str) -> dict[s
         drawings["distributions"] = draw_distributions(groups, xlabel="Out-of-fold score (no unit)")
     if shares:
         drawings["contributions"] = draw_contributions(shares, colors=colors)
+    return drawings | _draw_validation(tree, best, colors)
+
+
+def _draw_validation(
+    tree: Mapping[str, Any], best: Row | None, colors: Mapping[str, str]
+) -> dict[str, str]:
+    drawings: dict[str, str] = {}
+    tests = _known(tree["comparisons"], "difference", "difference_low", "difference_high")
+    if tests:
+        rows = [{**row, "against": str(row.get("against"))} for row in tests]
+        drawings["differences"] = draw_differences(rows, colors=colors)
+    if bins := find_calibration(tree, best):
+        drawings["calibration"] = draw_calibration(bins)
+    if groups := _known(tree["subgroups"], "auc", "auc_low", "auc_high"):
+        rows = [
+            {**r, "column": text(r.get("column")), "level": text(r.get("level"))} for r in groups
+        ]
+        drawings["subgroups"] = draw_subgroups(rows)
+    lines = []
+    for curve in tree["learning_curves"]:
+        points = _known(curve.get("points") or [], "patients", "auc", "auc_low", "auc_high")
+        if points:
+            lines.append({"features": str(curve.get("features")), "points": points})
+    if lines:
+        drawings["learning"] = draw_learning(lines, colors=colors)
     return drawings
+
+
+def find_calibration(tree: Mapping[str, Any], best: Row | None) -> dict[str, list[Row]]:
+    """Return the bins of the leading score, by class where there are more than two."""
+    curves: dict[str, list[Row]] = {}
+    for curve in tree["calibration"]:
+        if best is not None and key_of(curve) == key_of(best):
+            bins = _known(curve.get("bins") or [], "predicted", "observed", "low", "high", "n")
+            name = f"class {curve['class']}" if "class" in curve else str(curve.get("features"))
+            if bins:
+                curves[name] = bins
+    return curves
+
+
+def _known(rows: Sequence[Row], *names: str) -> list[Row]:
+    """Return the rows that have all these numbers."""
+    return [row for row in rows if all(is_number(row.get(name)) for name in names)]
 
 
 def find_curves(tree: Mapping[str, Any], best: Row | None) -> list[dict[str, Any]]:
@@ -49,6 +98,15 @@ def find_curves(tree: Mapping[str, Any], best: Row | None) -> list[dict[str, Any
     aucs = {key_of(row): row["auc"] for row in rows_with_auc(tree)}
     curves = []
     for curve in tree["roc"]:
+        if "class" in curve:
+            if best is None or key_of(curve) != key_of(best):
+                continue  # several classes of several sets would be too many lines
+            own = f"{curve.get('features')}, {curve['class']} against the rest"
+            if len(curve.get("fpr") or []) > 1:
+                auc = curve["auc"] if is_number(curve.get("auc")) else None
+                named = {**_named(curve), "features": own, "fpr": curve["fpr"]}
+                curves.append({**named, "tpr": curve["tpr"], "auc": auc})
+            continue
         fpr, tpr = curve.get("fpr") or [], curve.get("tpr") or []
         if len(fpr) > 1 and all(is_number(v) for v in (*fpr, *tpr)):
             curves.append({**_named(curve), "fpr": fpr, "tpr": tpr, "auc": aucs.get(key_of(curve))})

@@ -11,7 +11,7 @@ import io
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,12 +50,14 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_panels(height: float, count: int = 1) -> tuple[Any, Any]:
+def new_panels(
+    height: float, count: int = 1, ratios: Sequence[float] | None = None
+) -> tuple[Any, Any]:
     """Return a figure and its axes, one below the other on a common x axis."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH, height), layout="constrained", facecolor="none")
-    panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
+    panels = figure.subplots(count, 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     for axes in panels:
         axes.set_facecolor("none")
         axes.tick_params(color=light("line"), labelcolor=light("soft"), labelsize=9.5)

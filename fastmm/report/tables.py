@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastmm.report.leading import Row, index_of
-from fastmm.report.text import amount, duration, score, span, text
+from fastmm.report.text import amount, duration, estimate, pvalue, score, span, text
 from fastmm.report.values import is_number
 
-__all__ = ["Table", "flatten", "modality_table", "score_table", "stage_table"]
+__all__ = ["Table", "flatten", "modality_table", "name_of", "score_table", "stage_table"]
 
 _UNITS = {"mb": "MB", "mb_per_s": "MB/s"}
 _SCORE_COLUMNS = {
-    "model": "Model",
-    "features": "Features",
+    "name": "Model · features",
     "auc": "AUC",
     "auc_interval": "interval of the AUC",
+    "pvalue": "p",
     "balanced_accuracy": "Balanced accuracy",
     "n": "Rows",
     "patients": "Patients",
@@ -31,7 +32,11 @@ _MODALITY_COLUMNS = {
     "features": "Features",
     "detail": "Detail",
 }
-_WORDS, _COUNTS = {"model", "features", "parameter"}, {"n", "patients"}
+# What another table shows, or a caption says.
+_ELSEWHERE = re.compile(
+    r".*_(low|high|threshold|method)|(sensitivity|brier|calibration).*|pvalue_auc|model|features"
+)
+_WORDS, _COUNTS = {"name", "parameter"}, {"n", "patients"}
 
 
 @dataclass
@@ -47,17 +52,21 @@ class Table:
 def score_table(tree: Mapping[str, Any], best: Row | None, interval: str) -> Table:
     """Tabulate the scores; a column stands only where some row has a value for it."""
     rows = [
-        {**row, "auc_interval": span(row.get("auc_low"), row.get("auc_high"))}
+        {
+            **row,
+            "name": name_of(row),
+            "auc_interval": span(row.get("auc_low"), row.get("auc_high")),
+        }
         for row in tree["scores"]
     ]
     keys = [k for k in _SCORE_COLUMNS if any(row.get(k) is not None for row in rows)]
     more = dict.fromkeys(k for row in rows for k in row)
-    keys += [k for k in more if k not in _SCORE_COLUMNS and k not in ("auc_low", "auc_high")]
+    keys += [k for k in more if k not in _SCORE_COLUMNS and not _ELSEWHERE.fullmatch(k)]
     names = {**_SCORE_COLUMNS, "auc_interval": interval.capitalize()}
     return Table(
         [names.get(k, k.replace("_", " ").capitalize()) for k in keys],
         [k not in _WORDS for k in keys],
-        [[_cell(key, row.get(key)) for key in keys] for row in rows],
+        [[_score_cell(key, row) for key in keys] for row in rows],
         marked=index_of(rows, best),
     )
 
@@ -92,6 +101,11 @@ def stage_table(tree: Mapping[str, Any]) -> Table:
     return table
 
 
+def name_of(row: Row) -> str:
+    """Name a score by its model and its features."""
+    return f"{text(row.get('model'))} · {text(row.get('features'))}"
+
+
 def flatten(part: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
     """Turn nested settings into lines of (dotted name, value)."""
     lines: list[tuple[str, str]] = []
@@ -101,6 +115,13 @@ def flatten(part: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
         else:
             lines.append((f"{before}{key}", text(value)))
     return lines
+
+
+def _score_cell(key: str, row: Row) -> str:
+    if key == "pvalue":
+        return pvalue(row.get(key))
+    known = key != "auc" and is_number(row.get(f"{key}_low"))
+    return estimate(row, key) if known else _cell(key, row.get(key))
 
 
 def _cell(key: str, value: Any) -> str:

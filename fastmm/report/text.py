@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from fastmm.report.values import is_number
 
-__all__ = ["NOTHING", "amount", "duration", "interval_name", "moment", "score", "span", "text"]
+__all__ = [
+    "NOTHING",
+    "amount",
+    "duration",
+    "estimate",
+    "interval_name",
+    "moment",
+    "pvalue",
+    "score",
+    "signed",
+    "span",
+    "text",
+]
 
 NOTHING = "—"
+_MINUS = "\N{MINUS SIGN}"
 
 
 def score(value: Any) -> str:
@@ -19,12 +33,35 @@ def score(value: Any) -> str:
         return NOTHING
     if value < 1 and f"{value:.3f}" == "1.000":
         return "> 0.999"
-    return "< 0.001" if value > 0 and f"{value:.3f}" == "0.000" else f"{value:.3f}"
+    if value > 0 and f"{value:.3f}" == "0.000":
+        return "< 0.001"
+    return f"{value:.3f}".replace("-", _MINUS)
 
 
 def span(low: Any, high: Any) -> str | None:
     """Write an interval of scores, None where an end is not known."""
     return f"{score(low)} to {score(high)}" if is_number(low) and is_number(high) else None
+
+
+def estimate(row: Mapping[str, Any], name: str) -> str:
+    """Write a score with its interval, where that is known."""
+    ends = span(row.get(f"{name}_low"), row.get(f"{name}_high"))
+    return f"{score(row.get(name))} ({ends})" if ends else score(row.get(name))
+
+
+def pvalue(value: Any) -> str:
+    """Write a p-value to three digits."""
+    if not is_number(value):
+        return NOTHING
+    return "< 0.001" if value < 0.0005 else f"{value:.3f}"
+
+
+def signed(value: Any) -> str:
+    """Write a difference of scores with its sign."""
+    if not is_number(value):
+        return NOTHING
+    rounded = f"{abs(value):.3f}"
+    return rounded if float(rounded) == 0 else f"{_MINUS if value < 0 else '+'}{rounded}"
 
 
 def interval_name(confidence: Any) -> str:

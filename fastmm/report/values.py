@@ -13,7 +13,16 @@ import numpy as np
 __all__ = ["check_results", "complete", "is_number", "to_json"]
 
 _MAPPINGS = ("cohort", "validation", "chosen", "predictions", "settings", "environment")
-_LISTS = ("roc", "contributions", "stages")
+_LISTS = (
+    "roc",
+    "contributions",
+    "stages",
+    "comparisons",
+    "by_class",
+    "subgroups",
+    "calibration",
+    "learning_curves",
+)
 
 
 def check_results(results: Any) -> dict[str, Any]:
