@@ -93,10 +93,9 @@ class FisherVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    For two spatial axes; descriptors of channels are normalised each and joined. Cells
-    weigh pixels by triangles, so that all of a size come from two matrix products. Computed
-    in float32, a few images at a time: memory is that of the result and tens of megabytes.
-    A constant image has descriptors of 0, and a finite vector. Both norms after [1]_.
+    For two spatial axes; descriptors of channels are normalised each and joined. Cells weigh
+    pixels by triangles: all of a size come from two matrix products. Computed in float32, a few
+    images at a time, within tens of megabytes. A constant image has a finite vector. [1]_
 
     References
     ----------
