@@ -33,8 +33,8 @@ def path_gradients(model: Any, X: Mapping[str, Any], nodes: int) -> PathGradient
     .. math:: \bar g_j = \sum_k w_k\, \partial_j f(t_k z), \qquad
               \sum_j z_j \bar g_j \approx f(z) - f(0),
 
-    with t = s^3 at Gauss-Legendre nodes s, their weights w, and z the standardised inputs: at 0 each
-    pixel and column has its training mean. What a row lacks stays lacking.
+    with t = s^3 at Gauss-Legendre nodes s, their weights w, and z the standardised inputs:
+    at 0 each pixel and column has its training mean. What a row lacks stays lacking.
 
     Parameters
     ----------
