@@ -74,6 +74,7 @@ def build(request, monkeypatch):
     spaces = SimpleNamespace(**vars(np) | {"empty": empty})
     monkeypatch.setattr(Space, "launch", launch_end)
     monkeypatch.setattr(Space, "xp", property(lambda self: spaces))
+    monkeypatch.setattr(Space, "empty", lambda self, shape, dtype: empty(shape, dtype))
     return request.param
 
 
