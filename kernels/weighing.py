@@ -99,7 +99,9 @@ def _plane(target, begin, across, source, base, width, start, stop, sy, wy, y, s
     """Resize rows `start` to `stop` of one plane, whose row r begins at base + r * width."""
     top, bottom = _reach(sy, y + start, y + stop)
     rows, lanes = stop - start, np.int64(VECTOR // target.itemsize)
-    turned = wx.shape[1] > 1 and min(width, across) >= lanes and _FEW * rows > lanes
+    # Two taps of eight bytes do not pay for turning the many pixels of a row that shrinks.
+    pays = wx.shape[1] > 2 or (wx.shape[1] == 2 and (target.itemsize < 8 or width < 2 * across))
+    turned = pays and min(width, across) >= lanes and _FEW * rows > lanes
     lanes = lanes if turned else 1
     each = _cost(width, across, wx.shape[1], turned)
     y_first = rows * (width * wy.shape[1] + each)
