@@ -144,6 +144,7 @@ def _rows(src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
     grow = height > images[0, 2] and out.shape[0] * depth * height > 64 * _ROWS
     per = 4 * _ROWS if grow else _ROWS
     target, blocks = out.reshape(-1), (height + per - 1) // per
+    lanes = np.int64(VECTOR // out.itemsize)
     for task in prange(out.shape[0] * depth * blocks):
         n, k = np.int64(task // (depth * blocks)), np.int64(task // blocks % depth)
         start = np.int64(task % blocks * per)
@@ -157,6 +158,8 @@ def _rows(src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
         top, bottom = _reach(sy, y + start, y + last)
         each = ((bottom - top) // (last - start) + 1) * max(width, across)
         part = max(1, _PART // each)
+        if part > lanes:  # a vector that is not full costs as much as one that is
+            part -= part % lanes
         room = np.empty(VECTOR // out.itemsize * (2 * width + across), out.dtype)
         while start < last:
             stop = min(start + part, last)
