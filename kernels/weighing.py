@@ -11,7 +11,7 @@ constant to the last bit, whatever the weights sum to after rounding.
 import numpy as np
 
 from ._across import VECTOR, across_one, across_rows
-from ._columns import stretch
+from ._columns import ahead, stretch
 from ._interp import blend, rescale
 from ._jit import Kernel, cuda, prange, scalar
 
@@ -21,6 +21,8 @@ __all__ = ["weigh"]
 _ROWS = 32  # of a task: enough that neighbours share what they read
 _PART = 1 << 16  # elements of rows in work, which should stay in a core's cache
 _GATHER = 6  # times the cost of a vectorised step
+_CACHE = 1 << 21  # bytes that need not be asked for before they are read
+_AHEAD = 4  # results between asking for the rows of one and weighing them
 _FEW = 3  # times as many rows as there are have to fill a vector, for rows to be turned
 
 
@@ -109,11 +111,15 @@ def _plane(target, begin, across, source, base, width, start, stop, sy, wy, y, s
     if wy.shape[1] == 1 or y_first <= x_first:
         lines = stretch(room, 0, lanes * width)
         rest = stretch(room, lanes * width, room.size - lanes * width)
+        far_away = source.size * source.itemsize > _CACHE
         for first in range(start, stop, lanes):
             count = min(lanes, stop - first)
             for j in range(first, first + count):
                 f, n = np.int64(sy[y + j, 0]), np.int64(sy[y + j, 1])
                 line = stretch(lines, (j - first) * width, width)
+                if far_away:
+                    later = base + (f + n * _AHEAD) * width
+                    ahead(source, later, min(n * width, max(source.size - later, 0)))
                 _pile(line, source, base + f * width, width, wy[y + j], n)
             if turned:
                 across_rows(
