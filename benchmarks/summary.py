@@ -21,6 +21,7 @@ __all__ = ["combine", "load", "put_into_readme", "ratios", "table"]
 
 BEGIN = "<!-- table: begin, written by summary.py -->"
 END = "<!-- table: end -->"
+BARE = "bare loop"  # shown as the limit of its task
 # How many times faster than a peer fastmm means to be, on two CPU cores: the task as its
 # name begins, the peer, the ratio of medians.
 TARGETS = (
@@ -77,7 +78,7 @@ def ratios(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for peer in records:
         own = ours.get((peer["task"], peer["device"]))
-        if own is None or peer is own:
+        if own is None or peer is own or peer["peer"] == BARE:
             continue
         ratio = peer["stats"]["median"] / own["stats"]["median"]
         target = _target(peer)
@@ -97,15 +98,20 @@ def ratios(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def table(machine: dict[str, Any], records: list[dict[str, Any]]) -> str:
     """Return the figures as Markdown: the machine, then a row for each benchmark."""
     compared = {(r["task"], r["device"], r["peer"]): r for r in ratios(records)}
+    limits = {(r["task"], r["device"]): r for r in records if r["peer"] == BARE}
     lines = [*_machine_lines(machine), ""]
     if any(r["info"].get("sizes") == "small" for r in records):
         lines += ["**Small sizes: this shows that the benchmarks run, and no speed.**", ""]
     lines += [
-        "| task | by | median | rate | of copy bandwidth | fastmm is faster | target | error |",
-        "| --- | --- | ---: | ---: | ---: | ---: | --- | ---: |",
+        "| task | by | median | limit | rate | of copy bandwidth | fastmm is faster | target "
+        "| error |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
     ]
     for r in records:
-        info = r["info"]
+        if r["peer"] == BARE:
+            continue
+        info, bare = r["info"], limits.get((r["task"], r["device"]))
+        bare = bare if r["peer"] == "fastmm" else None
         against = compared.get((r["task"], r["device"], r["peer"]))
         rate = info.get("GB/s")
         limit = info.get("copy_limit_GB/s")
@@ -113,6 +119,7 @@ def table(machine: dict[str, Any], records: list[dict[str, Any]]) -> str:
             f"{r['task']}, {r['device']}" if r["peer"] == "fastmm" or against is None else "",
             f"**{r['peer']}**" if r["peer"] == "fastmm" else r["peer"],
             _duration(r["stats"]["median"]),
+            "" if bare is None else _duration(bare["stats"]["median"]),
             _rate(info),
             "" if rate is None or limit is None else f"{100 * rate / limit:.0f} %",
             "" if against is None else f"{against['ratio']:.2f} x",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmm._memory import empty
 from fastmm.errors import DeviceMemoryError
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Space:
             return array
         with self.xp.cuda.Device(self.device):
             return self.xp.asarray(array)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return an array of this place to be written: a result."""
+        return empty(shape, dtype) if self.kind != "cuda" else self.xp.empty(shape, dtype)
 
     def to_host(self, array: Any) -> np.ndarray[Any, Any]:
         """Copy an array that lives here to the host; on the host, return it."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ._columns import stretch
 from ._jit import scalar
 from ._moments import fold
 from ._order import key32, key64, value32, value64
@@ -10,27 +11,46 @@ __all__ = ["measure_run", "range_of"]
 
 _LANES = 256
 _FIRST, _BLOCK = 1 << 10, 1 << 15  # pixels between two horizontal sums
+_NEAR = 1 << 13  # pixels that the nearest cache holds
 
 
 @scalar
 def _add_sums(row, half, start, up, mean, first, second):
-    """Add pixels to their lanes, four rows of lanes at a time."""
+    """Add the distances of pixels to their lanes, and the squares."""
+    if half == 1 and up == 1 and row.itemsize < first.itemsize:
+        # One difference for two: the wider type has digits to spare.
+        _add_distances(row, start + mean, first, second)
+        return
     kind, width = first.dtype.type, first.size
-    stop = row.size // (4 * width) * (4 * width)
-    for i in range(0, stop, 4 * width):
-        a, b = row[i : i + width], row[i + width : i + 2 * width]
-        c, d = row[i + 2 * width : i + 3 * width], row[i + 3 * width : i + 4 * width]
-        for j in range(width):
-            p = (kind(a[j]) * half - start) * up - mean
-            q = (kind(b[j]) * half - start) * up - mean
-            r = (kind(c[j]) * half - start) * up - mean
-            s = (kind(d[j]) * half - start) * up - mean
-            first[j] += (p + q) + (r + s)
-            second[j] += (p * p + q * q) + (r * r + s * s)
-    for i in range(stop, row.size, width):
+    for i in range(0, row.size, width):
         a = row[i : min(i + width, row.size)]
         for j in range(a.size):
             p = (kind(a[j]) * half - start) * up - mean
+            first[j] += p
+            second[j] += p * p
+
+
+@scalar
+def _add_distances(row, place, first, second):
+    """Add the distances to `place`, four rows of lanes at a time."""
+    kind, width = first.dtype.type, first.size
+    stop = row.size // (4 * width) * (4 * width)
+    for i in range(0, stop, 4 * width):
+        a, b = stretch(row, i, width), stretch(row, i + width, width)
+        c, d = stretch(row, i + 2 * width, width), stretch(row, i + 3 * width, width)
+        for j in range(width):
+            p, q, r, s = (
+                kind(a[j]) - place,
+                kind(b[j]) - place,
+                kind(c[j]) - place,
+                kind(d[j]) - place,
+            )
+            first[j] += (p + q) + (r + s)
+            second[j] += (p * p + q * q) + (r * r + s * s)
+    for i in range(stop, row.size, width):
+        a = stretch(row, i, min(width, row.size - i))
+        for j in range(a.size):
+            p = kind(a[j]) - place
             first[j] += p
             second[j] += p * p
 
@@ -87,8 +107,15 @@ def range_of(row):
 
 @scalar
 def _total(lanes):
+    """Return the sum of lanes, in halves as long as those are vectors; `lanes` is used up."""
+    size = lanes.size
+    while size > 8 and size % 2 == 0:
+        size //= 2
+        rest = stretch(lanes, size, size)
+        for j in range(size):
+            lanes[j] += rest[j]
     total = 0.0
-    for j in range(lanes.size):
+    for j in range(size):
         total += lanes[j]
     return total
 
@@ -131,17 +158,24 @@ def measure_run(row, inside, half, up, only_range):
         return _measure_inside(row, inside, half, up)
     if row.size == 0:
         return 0.0, 0.0, 0.0, 0.0, np.inf, -np.inf
-    count, mean, spread = np.float64(row.size), 0.0, 0.0
-    low, high = range_of(row)
-    if only_range or low - low != 0:
-        return count, low, low - low, spread, low, high
+    if only_range:
+        low, high = range_of(row)
+        return np.float64(row.size), low, low - low, 0.0, low, high
     sums = np.empty((2, max(1, min(_LANES, row.size // 4))))
-    origin, count = np.float64(row[0]), 0.0
+    origin, count, mean, spread = np.float64(row[0]), 0.0, 0.0, 0.0
+    low, high = origin, origin
     # A short block first: its mean is near that of the image, the first pixel need not be.
     i, stop = 0, min(_FIRST, row.size)
     while i < stop:
         sums[:, :] = 0
-        _add_sums(row[i:stop], half, origin * half, up, mean, sums[0], sums[1])
+        # Range and sums in turn of what is in the nearest cache: memory is read once.
+        for j in range(i, stop, _NEAR):
+            part = stretch(row, j, min(_NEAR, stop - j))
+            least, most = range_of(part)
+            if least - least != 0:
+                return np.float64(row.size), least, least, 0.0, least, least
+            low, high = min(low, least), max(high, most)
+            _add_sums(part, half, origin * half, up, mean, sums[0], sums[1])
         first, second, more = _total(sums[0]), _total(sums[1]), np.float64(stop - i)
         count, mean, spread = fold(count, mean, spread, more, first, second)
         i, stop = stop, min(stop + _BLOCK, row.size)

@@ -11,7 +11,7 @@ constant to the last bit, whatever the weights sum to after rounding.
 import numpy as np
 
 from ._across import VECTOR, across_one, across_rows
-from ._columns import stretch
+from ._columns import ahead, stretch
 from ._interp import blend, rescale
 from ._jit import Kernel, cuda, prange, scalar
 
@@ -21,6 +21,8 @@ __all__ = ["weigh"]
 _ROWS = 32  # of a task: enough that neighbours share what they read
 _PART = 1 << 16  # elements of rows in work, which should stay in a core's cache
 _GATHER = 6  # times the cost of a vectorised step
+_CACHE = 1 << 21  # bytes that need not be asked for before they are read
+_AHEAD = 4  # results between asking for the rows of one and weighing them
 _FEW = 3  # times as many rows as there are have to fill a vector, for rows to be turned
 
 
@@ -99,7 +101,9 @@ def _plane(target, begin, across, source, base, width, start, stop, sy, wy, y, s
     """Resize rows `start` to `stop` of one plane, whose row r begins at base + r * width."""
     top, bottom = _reach(sy, y + start, y + stop)
     rows, lanes = stop - start, np.int64(VECTOR // target.itemsize)
-    turned = wx.shape[1] > 1 and min(width, across) >= lanes and _FEW * rows > lanes
+    # Two taps of eight bytes do not pay for turning the many pixels of a row that shrinks.
+    pays = wx.shape[1] > 2 or (wx.shape[1] == 2 and (target.itemsize < 8 or width < 2 * across))
+    turned = pays and min(width, across) >= lanes and _FEW * rows > lanes
     lanes = lanes if turned else 1
     each = _cost(width, across, wx.shape[1], turned)
     y_first = rows * (width * wy.shape[1] + each)
@@ -107,11 +111,15 @@ def _plane(target, begin, across, source, base, width, start, stop, sy, wy, y, s
     if wy.shape[1] == 1 or y_first <= x_first:
         lines = stretch(room, 0, lanes * width)
         rest = stretch(room, lanes * width, room.size - lanes * width)
+        far_away = source.size * source.itemsize > _CACHE
         for first in range(start, stop, lanes):
             count = min(lanes, stop - first)
             for j in range(first, first + count):
                 f, n = np.int64(sy[y + j, 0]), np.int64(sy[y + j, 1])
                 line = stretch(lines, (j - first) * width, width)
+                if far_away:
+                    later = base + (f + n * _AHEAD) * width
+                    ahead(source, later, min(n * width, max(source.size - later, 0)))
                 _pile(line, source, base + f * width, width, wy[y + j], n)
             if turned:
                 across_rows(
@@ -142,6 +150,7 @@ def _rows(src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
     grow = height > images[0, 2] and out.shape[0] * depth * height > 64 * _ROWS
     per = 4 * _ROWS if grow else _ROWS
     target, blocks = out.reshape(-1), (height + per - 1) // per
+    lanes = np.int64(VECTOR // out.itemsize)
     for task in prange(out.shape[0] * depth * blocks):
         n, k = np.int64(task // (depth * blocks)), np.int64(task // blocks % depth)
         start = np.int64(task % blocks * per)
@@ -155,6 +164,8 @@ def _rows(src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
         top, bottom = _reach(sy, y + start, y + last)
         each = ((bottom - top) // (last - start) + 1) * max(width, across)
         part = max(1, _PART // each)
+        if part > lanes:  # a vector that is not full costs as much as one that is
+            part -= part % lanes
         room = np.empty(VECTOR // out.itemsize * (2 * width + across), out.dtype)
         while start < last:
             stop = min(start + part, last)

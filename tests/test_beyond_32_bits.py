@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fastmm.kernels._jit import _with_names, scalar
+from fastmm.kernels.selecting import select
 from harness import SIMULATED
 
 from fastmm import extract_patches, normalize, resize, window
@@ -74,6 +75,7 @@ def build(request, monkeypatch):
     spaces = SimpleNamespace(**vars(np) | {"empty": empty})
     monkeypatch.setattr(Space, "launch", launch_end)
     monkeypatch.setattr(Space, "xp", property(lambda self: spaces))
+    monkeypatch.setattr(Space, "empty", lambda self, shape, dtype: empty(shape, dtype))
     return request.param
 
 
@@ -140,6 +142,21 @@ def test_normalized_as_one(build, method):
     shift, scale = (mean, np.sqrt(square - mean**2)) if method == "zscore" else (0, 255)
     got = normalize(images, method, per="batch")
     assert_ends_alike(got, (images[-1] - shift) / scale, 4004 if build == "cpu" else 40)
+
+
+@pytest.mark.parametrize("which", ["cpu", "cuda"])
+def test_percentiles(which):
+    images = untouched((LARGE // 60 + 2, 60), np.uint8)
+    images[-1] = np.random.default_rng(0).integers(20, 200, 60)
+    values = untouched((len(images), 2), np.float64)
+    no_mask, like = np.zeros((1, 0), np.uint8), np.empty(0, np.float32)
+    args = images, no_mask, like, np.array([0.01, 0.6]), values
+    run_end(which, select, values.size, args)
+    expected = np.percentile(images[-1], [1, 60])
+    np.testing.assert_allclose(values[-1], expected, rtol=1e-12)
+    assert images.size > LARGE
+    assert not values[-40:-1].any()  # images of zeros
+    assert not any(values[n : n + 40].any() for n in (0, len(images) - LARGE // 60))
 
 
 def test_patches(build):

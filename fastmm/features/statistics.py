@@ -139,7 +139,7 @@ def patch_statistics(
     src = canonical(images, spatial)
     if src.dtype == np.bool_:
         src = src.view(np.uint8)
-    out = space.xp.empty((src.shape[0], *ones, *grid.counts, plan.columns), dtype)
+    out = space.empty((src.shape[0], *ones, *grid.counts, plan.columns), dtype)
     size = ones + grid.size
     layout = grid.layout(*size, bins, bounds is not None, plan.binned, plan.sorted)
     limits = space.asarray(np.array([low, high], dtype))

@@ -66,7 +66,7 @@ def on_threads(function: Callable[[Any], Any], space: Space, stack: Any) -> Any:
 
 def each(function: Callable[[Any], Any], space: Space, stack: Any) -> Any:
     """Filter one image after the other."""
-    out = space.xp.empty(stack.shape, stack.dtype)
+    out = space.empty(stack.shape, stack.dtype)
     for image, target in zip(stack, out, strict=True):
         target[...] = function(image)
     return out

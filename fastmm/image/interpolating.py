@@ -32,7 +32,7 @@ def interpolate(
         return _along_axes(space, src, out, places, axes, interpolation, outside, marked)
     kernel = _kernels()[interpolation]
 
-    inside = space.xp.empty(places.after if marked else (1, 1, 0), bool)
+    inside = space.empty(places.after if marked else (1, 1, 0), bool)
     constants = np.array([outside, math.ldexp(1.0, -places.shift)], out.dtype)
     space.launch(
         kernel,
@@ -92,7 +92,7 @@ def supported(space: Space, mask: Any, out: Any, places: Places, interpolation: 
     """Return where all that a voxel of `out` is interpolated from is true in `mask`."""
     from fastmm.kernels.support import support
 
-    valid = space.xp.empty(out.shape, bool)
+    valid = space.empty(out.shape, bool)
     taps = _TAPS[interpolation]
     space.launch(support, out.size, mask, valid, space.asarray(places.matrix), places.shift, taps)
     return valid

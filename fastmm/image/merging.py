@@ -105,7 +105,7 @@ def merge_patches(
         src = src.copy(order="C")
     if src.dtype == np.bool_:
         src = src.view(np.uint8)
-    out = space.xp.empty((count, *ones, *shape), dtype)
+    out = space.empty((count, *ones, *shape), dtype)
     from fastmm.kernels.merging import merge
 
     fields = (ones + s for s in (shape, grid.counts, size))

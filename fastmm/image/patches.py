@@ -104,7 +104,7 @@ def extract_patches(
     spatial = len(grid.size)
     batch = tuple(images.shape[:-spatial])
     src = canonical(images, spatial)
-    out = space.xp.empty((src.shape[0], *grid.counts, *grid.size), images.dtype)
+    out = space.empty((src.shape[0], *grid.counts, *grid.size), images.dtype)
     extract_into(space, src, out, grid, mode, fill)
     return leave(out.reshape((*batch, *grid.counts, *grid.size)))
 

@@ -24,7 +24,7 @@ def map_rows(rows: PixelRows, table: Any, bounds: Any) -> Any:
 
     space = rows.space
     with telling_of_memory(space):
-        out = space.xp.empty(rows.pixels.shape, rows.dtype)
+        out = space.empty(rows.pixels.shape, rows.dtype)
         bounds = space.xp.asarray(bounds, _arithmetic(rows)).reshape(-1, 2)
         space.launch(apply, out.size, rows.pixels, out, table, bounds)
     return out
@@ -62,7 +62,7 @@ def standardize_rows(rows: PixelRows, method: str, bounds: tuple[float, float]) 
     from fastmm.kernels.normalizing import normalize
 
     with telling_of_memory(space):
-        out = xp.empty((count, pixels), rows.dtype)
+        out = space.empty((count, pixels), rows.dtype)
     work = rows.pixels.size if space.kind == "cpu" else count
     pair = space.asarray(np.array([bounds], dtype))
     space.launch(normalize, work, rows.pixels, rows.inside, out, table, limits, minmax, pair)

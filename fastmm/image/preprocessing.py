@@ -116,7 +116,7 @@ def preprocess(
     src = canonical(images, spatial)
     result = size if grid is None else (*grid.counts, *grid.size)
     with telling_of_memory(space):
-        out = space.xp.empty((src.shape[0], *result), dtype)
+        out = space.empty((src.shape[0], *result), dtype)
     method = (rescale, *sampling)
     for block in _blocks(space, src.shape[0], int(np.prod(size)) * dtype.itemsize):
         _fill(space, src[block], out[block], size, method, normalize, grid)
@@ -150,7 +150,7 @@ def _fill(
 ) -> None:
     whole = (len(src), *size)
     direct = normalize is None and grid is None
-    small = out if direct else space.xp.empty(whole, out.dtype)
+    small = out if direct else space.empty(whole, out.dtype)
     axes = (len(src), *(1,) * (3 - len(size)), *size)
     resize_into(space, src, small.reshape(axes), *method)
     if normalize is not None:

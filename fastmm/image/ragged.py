@@ -32,7 +32,7 @@ def resize_list(images: Sequence[Any], shape: tuple[int, ...], method: Method) -
     if method.interpolation != "nearest" and dtype in (np.float16, np.bool_):
         arrays = [array.astype(result) for array in arrays]
     spatial, count = len(shape), int(np.prod(batch, dtype=np.int64))
-    out = space.xp.empty((len(arrays) * count, *(1,) * (3 - spatial), *shape), result)
+    out = space.empty((len(arrays) * count, *(1,) * (3 - spatial), *shape), result)
     if count:
         flat, firsts = _joined(space, arrays)
         places = np.ones((len(arrays), count, 4), np.int64)

@@ -141,7 +141,7 @@ def resample(
     if partial and value is None:
         value = _lowest(space.xp, array, mask)
     src = canonical(array, 3)
-    out = space.xp.empty((src.shape[0], *grid.shape), dtype)
+    out = space.empty((src.shape[0], *grid.shape), dtype)
     valid = interpolate(space, src, out, places, interpolation, value or 0.0, marked=partial)
     if mask is not None:
         valid = supported(space, canonical(mask, 3), out, places, interpolation)

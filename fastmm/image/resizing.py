@@ -128,6 +128,6 @@ def resize(
     if given != dtype and given in (np.float16, np.bool_):  # no arithmetic in kernels on these
         images = images.astype(dtype)
     src = canonical(images, spatial)
-    out = space.xp.empty((src.shape[0], *(1,) * (3 - spatial), *shape), dtype)
+    out = space.empty((src.shape[0], *(1,) * (3 - spatial), *shape), dtype)
     resize_into(space, src, out, None, interpolation, antialias)
     return leave(out.reshape((*before[:-spatial], *shape)))

@@ -138,7 +138,7 @@ def _gather(space: Space, src: Any, corners: np.ndarray[Any, Any], size: tuple[i
     from fastmm.kernels.patches import gather
 
     ones = (1,) * (3 - len(size))
-    out = space.xp.empty((corners.shape[0], *ones, *size), src.dtype)
+    out = space.empty((corners.shape[0], *ones, *size), src.dtype)
     bits = np.dtype(f"u{src.dtype.itemsize}")
     places = np.zeros((corners.shape[0], 4), np.int64)  # batch, then z, y, x as far as there are
     places[:, 0], places[:, 4 - len(size) :] = corners[:, 0], corners[:, 1:]
