@@ -164,9 +164,11 @@ class BorderedSystem:
 
     def inverses(self, count: int) -> Callable[[float], Inverse]:
         """Return a function of alpha that inverts; the cheaper one for `count` of them."""
-        if count > _crossover(self.unit.size, self.space):
-            return self.spectral()
-        return self._direct
+        return self.spectral() if self.prefers_spectrum(count) else self._direct
+
+    def prefers_spectrum(self, count: float) -> bool:
+        """Say whether so many penalties are cheaper by one eigendecomposition."""
+        return count > _crossover(self.unit.size, self.space)
 
     def spectral(self) -> Callable[[float], Inverse]:
         """Return a function of alpha that inverts, from one eigendecomposition."""
@@ -192,18 +194,31 @@ class BorderedSystem:
         `weighted` are the coefficients of the machine that saw all; the rows of a fold
         must be side by side.
         """
-
-        def smoother(rows: Any) -> Any:
-            lines = inverse.after(self.kernel[rows] * self.root)
-            return lines + self.root / self.weight.sum()
-
         residual = self.space.xp.empty_like(weighted)
         for start, count, size in runs(folds):
             stop = start + count * size
             right = weighted[start:stop].reshape(count, size, -1)
             solved = solve_blocks(inverse.blocks(start, count, size), right, self.space)
             residual[start:stop] = solved.reshape(count * size, -1)
+        return self.without_residuals(residual, folds, inverse)
+
+    def without_residuals(self, residual: Any, folds: Folds, inverse: Inverse | None = None) -> Any:
+        """Return the decisions that leave such weighted residuals, (n, targets).
+
+        Only rows of weight 0 need the inverse.
+        """
+
+        def smoother(rows: Any) -> Any:
+            if inverse is None:
+                raise RuntimeError("rows of weight 0, and no inverse")
+            lines = inverse.after(self.kernel[rows] * self.root)
+            return lines + self.root / self.weight.sum()
+
         return held_out_predictions(folds, self.targets, residual, self.root, smoother, self.space)
+
+    def border(self) -> float:
+        """Return the eigenvalue that the direction of the intercept is given."""
+        return float(self._diagonal().mean())
 
     def _direct(self, alpha: float) -> Inverse:
         shifted, shift = self._shifted(alpha)
@@ -226,7 +241,7 @@ class BorderedSystem:
         """Return the matrix of the system, in the same memory each time."""
         # The direction of the intercept is a null vector that alone would spoil the
         # condition; no right side reaches into it.
-        xp, shift = self.space.xp, float(self._diagonal().mean())
+        xp, shift = self.space.xp, self.border()
         if self.scratch is None:
             self.scratch = xp.empty(self.kernel.shape)
         matrix = self.scratch
