@@ -80,7 +80,8 @@ class LSSVCCV(KernelMachine):
     flops; many share one eigendecomposition, about 9 n^3. Either way folds of m rows cost
     n^2 m flops more for each C. On the CPU factors are in float32 where there are few folds
     and at least 1,000 rows; corrections, of about 20 n^2 flops for each fold, make up for
-    it, or float64 takes over where they do not converge. Memory: 3 n^2 float64 values, one more for several gammas.
+    it, or float64 takes over where they do not converge. Memory: 3 n^2 float64 values, one
+    more for several gammas.
     Both ways are exact and agree with refits to 1e-10. The width "scale" and the class
     weights are taken once, from all rows. `sample_weight` weights both the fit and the
     score, `class_weight` the fit alone.
