@@ -4,6 +4,8 @@
     Intervals of the area under the ROC curve, by drawing whole patients.
 ``comparison``
     Paired comparison of two areas on the same patients.
+``pairs``
+    Area under the ROC curve from pairs of patients left out together, without refits.
 ``permutation``
     p-values by permuting the labels of whole patients, without refits.
 ``conformal``, ``conformal_sets``
