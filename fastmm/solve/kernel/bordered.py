@@ -19,7 +19,8 @@ from fastmm.solve.kernel.bordered_inverse import (
     inverse_factor,
     solve_blocks,
 )
-from fastmm.solve.one_pool import multiply
+from fastmm.solve.kernel.centred import CentredKernel
+from fastmm.solve.products import multiply
 from fastmm.solve.ridge.spectral import dual_spectrum
 from fastmm.solve.spd import cholesky
 
@@ -82,7 +83,7 @@ def solve_lssvm(K: Any, y: Any, C: float, *, sample_weight: Any = None) -> tuple
     return (dual[:, 0] if y.ndim == 1 else dual), intercept
 
 
-class BorderedSystem:
+class BorderedSystem(CentredKernel):
     """The bordered system with its border taken out, by weighted double centring.
 
     With s = sqrt(w) and the kernel centred, s spans the direction of the intercept: what
@@ -91,19 +92,7 @@ class BorderedSystem:
     """
 
     def __init__(self, K: Any, y: Any, weight: Any, space: Space) -> None:
-        xp, n = space.xp, K.shape[0]
-        self.space, self.weight, self.targets = space, weight, y.astype(np.float64)
-        share = xp.full(n, 1 / n) if weight is None else weight / weight.sum()
-        self.root: Any = None if weight is None else xp.sqrt(weight)
-        self.unit = xp.sqrt(share)
-        self.kernel = K.astype(np.float64, copy=False)
-        # Centring takes off what is common to all values, but not the rounding of them.
-        self.rounding = n * 1e-15 * float(abs(K.diagonal()).max())
-        self.row_mean = share @ self.kernel
-        self.kernel -= self.row_mean
-        self.kernel -= (self.row_mean - share @ self.row_mean)[:, None]
-        self.y_mean = share @ self.targets
-        self.y = self._scaled(self.targets - self.y_mean)
+        super().__init__(K, y, weight, True, space)
         self.order: Any = None
         self.scratch: Any = None
 
@@ -159,8 +148,8 @@ class BorderedSystem:
 
     def original(self, weighted: Any) -> tuple[Any, Any]:
         """Return coefficients and intercept in terms of the kernel as it was given."""
-        dual = self._scaled(weighted)
-        return self.in_rows(dual), self.y_mean - self.row_mean @ dual
+        dual, intercept = super().original(weighted)
+        return self.in_rows(dual), intercept
 
     def inverses(self, count: int) -> Callable[[float], Inverse]:
         """Return a function of alpha that inverts; the cheaper one for `count` of them."""
@@ -227,15 +216,9 @@ class BorderedSystem:
             return self.spectral()(alpha)
         return CholeskyInverse(upper, self.unit, 1 / (alpha + shift), self.space)
 
-    def _weighted(self) -> Any:
-        return self.kernel.copy() if self.root is None else self._scaled(self.kernel) * self.root
-
     def _diagonal(self) -> Any:
         diagonal = abs(self.kernel.diagonal())
         return diagonal if self.weight is None else diagonal * self.weight
-
-    def _scaled(self, rows: Any) -> Any:
-        return rows if self.root is None else self.root[:, None] * rows
 
     def _shifted(self, alpha: float) -> tuple[Any, float]:
         """Return the matrix of the system, in the same memory each time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from fastmm.solve.grouped import Folds
@@ -35,14 +36,16 @@ def cross_validated(
     rounded = None
     if pays(system, folds) and not system.prefers_spectrum(len(Cs) / _CHEAPER):
         rounded = RoundedFolds(system, folds)
-    inverse_at = None
+    # NumPy's threads are those of the eigendecomposition, and SciPy's of all factorisations.
+    inverse_at = None if rounded else system.inverses(len(Cs))
+    spectral = rounded is None and system.prefers_spectrum(len(Cs))
     for C in Cs:
-        with scipy_threads_only(system.space):
+        with nullcontext() if spectral else scipy_threads_only(system.space):
             found = None if rounded is None else rounded.solve(1 / C)
             if found is not None:
                 weighted, held_out = found[0], system.without_residuals(found[1], folds)
             else:
-                inverse_at = inverse_at or system.inverses(len(Cs))
+                inverse_at = inverse_at or system.inverses(1)
                 inverse = inverse_at(1 / C)
                 weighted = system.refined(inverse.times, 1 / C)
                 held_out = system.held_out(inverse, weighted, folds)
