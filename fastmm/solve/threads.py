@@ -9,9 +9,13 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from fastmm._space import Space
 
-__all__ = ["at_once", "free_threads", "one_thread", "scipy_threads_only"]
+__all__ = ["at_once", "free_threads", "one_thread", "scipy_threads_only", "scratch"]
+
+_OWN = threading.local()
 
 
 class _Limit:
@@ -66,14 +70,28 @@ def free_threads() -> int:
 
 def at_once(work: Callable[[Any], None], items: Iterable[Any]) -> None:
     """Do the work for every item in as many threads as are free: they sleep when it is done."""
-    threads = free_threads()
-    if threads == 1:
+    items = list(items)
+    threads = min(free_threads(), len(items))
+    if threads <= 1:
         for item in items:
             work(item)
         return
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(work, item) for item in items]:
             done.result()
+
+
+def scratch(name: str, shape: tuple[int, int], dtype: Any) -> np.ndarray[Any, Any]:
+    """Return memory of this thread's own, anybody's until it asks for the same name again.
+
+    The pages of fresh memory were measured to cost more than the arithmetic that fills them.
+    """
+    kept: np.ndarray[Any, Any] | None = getattr(_OWN, name, None)
+    size = shape[0] * shape[1]
+    if kept is None or kept.size < size or kept.dtype != dtype:
+        kept = np.empty(size, dtype)
+        setattr(_OWN, name, kept)
+    return kept[:size].reshape(shape)
 
 
 @cache

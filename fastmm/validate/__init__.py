@@ -10,6 +10,8 @@
     Calibration of probabilities: curve, Brier score, slope and intercept.
 ``comparison``
     Paired comparison of two areas on the same patients.
+``pairs``
+    Area under the ROC curve from pairs of patients left out together, without refits.
 ``permutation``
     p-values by permuting the labels of whole patients, without refits.
 ``score_permutation``

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from fastmm.solve.kernel.bandwidths import kernel_grams
 from fastmm.solve.kernel.bordered import BorderedSystem
 from fastmm.solve.kernel.system import KernelSystem
 from fastmm.solve.scoring import CLASS_SCORINGS, REGRESSION_SCORINGS
+from fastmm.solve.threads import scipy_threads_only
 
 __all__ = ["LinearMap", "linear_map"]
 
@@ -235,10 +237,13 @@ def _of_machine(estimator: Any, data: Training, folds: Folds) -> _Held:
         for gram in kernel_grams(functions, rows, space):
             system = BorderedSystem.of(gram, targets, weight, order, space)
             inverse_at = system.inverses(len(Cs))
+            spectral = system.prefers_spectrum(len(Cs))
             for C in Cs:
-                inverse = inverse_at(1 / C)
-                found = system.held_out(inverse, inverse.times(system.y), runs)
-                yield space.to_host(system.in_rows(found))
+                with nullcontext() if spectral else scipy_threads_only(space):
+                    inverse = inverse_at(1 / C)
+                    found = system.held_out(inverse, inverse.times(system.y), runs)
+                    found = space.to_host(system.in_rows(found))
+                yield found
 
     return held_out
 

@@ -19,7 +19,8 @@ from fastmm.solve.kernel.bordered_inverse import (
     inverse_factor,
     solve_blocks,
 )
-from fastmm.solve.one_pool import multiply
+from fastmm.solve.kernel.centred import CentredKernel
+from fastmm.solve.products import multiply
 from fastmm.solve.ridge.spectral import dual_spectrum
 from fastmm.solve.spd import cholesky
 
@@ -82,7 +83,7 @@ def solve_lssvm(K: Any, y: Any, C: float, *, sample_weight: Any = None) -> tuple
     return (dual[:, 0] if y.ndim == 1 else dual), intercept
 
 
-class BorderedSystem:
+class BorderedSystem(CentredKernel):
     """The bordered system with its border taken out, by weighted double centring.
 
     With s = sqrt(w) and the kernel centred, s spans the direction of the intercept: what
@@ -91,19 +92,7 @@ class BorderedSystem:
     """
 
     def __init__(self, K: Any, y: Any, weight: Any, space: Space) -> None:
-        xp, n = space.xp, K.shape[0]
-        self.space, self.weight, self.targets = space, weight, y.astype(np.float64)
-        share = xp.full(n, 1 / n) if weight is None else weight / weight.sum()
-        self.root: Any = None if weight is None else xp.sqrt(weight)
-        self.unit = xp.sqrt(share)
-        self.kernel = K.astype(np.float64, copy=False)
-        # Centring takes off what is common to all values, but not the rounding of them.
-        self.rounding = n * 1e-15 * float(abs(K.diagonal()).max())
-        self.row_mean = share @ self.kernel
-        self.kernel -= self.row_mean
-        self.kernel -= (self.row_mean - share @ self.row_mean)[:, None]
-        self.y_mean = share @ self.targets
-        self.y = self._scaled(self.targets - self.y_mean)
+        super().__init__(K, y, weight, True, space)
         self.order: Any = None
         self.scratch: Any = None
 
@@ -159,14 +148,16 @@ class BorderedSystem:
 
     def original(self, weighted: Any) -> tuple[Any, Any]:
         """Return coefficients and intercept in terms of the kernel as it was given."""
-        dual = self._scaled(weighted)
-        return self.in_rows(dual), self.y_mean - self.row_mean @ dual
+        dual, intercept = super().original(weighted)
+        return self.in_rows(dual), intercept
 
     def inverses(self, count: int) -> Callable[[float], Inverse]:
         """Return a function of alpha that inverts; the cheaper one for `count` of them."""
-        if count > _crossover(self.unit.size, self.space):
-            return self.spectral()
-        return self._direct
+        return self.spectral() if self.prefers_spectrum(count) else self._direct
+
+    def prefers_spectrum(self, count: float) -> bool:
+        """Say whether so many penalties are cheaper by one eigendecomposition."""
+        return count > _crossover(self.unit.size, self.space)
 
     def spectral(self) -> Callable[[float], Inverse]:
         """Return a function of alpha that inverts, from one eigendecomposition."""
@@ -192,18 +183,31 @@ class BorderedSystem:
         `weighted` are the coefficients of the machine that saw all; the rows of a fold
         must be side by side.
         """
-
-        def smoother(rows: Any) -> Any:
-            lines = inverse.after(self.kernel[rows] * self.root)
-            return lines + self.root / self.weight.sum()
-
         residual = self.space.xp.empty_like(weighted)
         for start, count, size in runs(folds):
             stop = start + count * size
             right = weighted[start:stop].reshape(count, size, -1)
             solved = solve_blocks(inverse.blocks(start, count, size), right, self.space)
             residual[start:stop] = solved.reshape(count * size, -1)
+        return self.without_residuals(residual, folds, inverse)
+
+    def without_residuals(self, residual: Any, folds: Folds, inverse: Inverse | None = None) -> Any:
+        """Return the decisions that leave such weighted residuals, (n, targets).
+
+        Only rows of weight 0 need the inverse.
+        """
+
+        def smoother(rows: Any) -> Any:
+            if inverse is None:
+                raise RuntimeError("rows of weight 0, and no inverse")
+            lines = inverse.after(self.kernel[rows] * self.root)
+            return lines + self.root / self.weight.sum()
+
         return held_out_predictions(folds, self.targets, residual, self.root, smoother, self.space)
+
+    def border(self) -> float:
+        """Return the eigenvalue that the direction of the intercept is given."""
+        return float(self._diagonal().mean())
 
     def _direct(self, alpha: float) -> Inverse:
         shifted, shift = self._shifted(alpha)
@@ -212,21 +216,15 @@ class BorderedSystem:
             return self.spectral()(alpha)
         return CholeskyInverse(upper, self.unit, 1 / (alpha + shift), self.space)
 
-    def _weighted(self) -> Any:
-        return self.kernel.copy() if self.root is None else self._scaled(self.kernel) * self.root
-
     def _diagonal(self) -> Any:
         diagonal = abs(self.kernel.diagonal())
         return diagonal if self.weight is None else diagonal * self.weight
-
-    def _scaled(self, rows: Any) -> Any:
-        return rows if self.root is None else self.root[:, None] * rows
 
     def _shifted(self, alpha: float) -> tuple[Any, float]:
         """Return the matrix of the system, in the same memory each time."""
         # The direction of the intercept is a null vector that alone would spoil the
         # condition; no right side reaches into it.
-        xp, shift = self.space.xp, float(self._diagonal().mean())
+        xp, shift = self.space.xp, self.border()
         if self.scratch is None:
             self.scratch = xp.empty(self.kernel.shape)
         matrix = self.scratch

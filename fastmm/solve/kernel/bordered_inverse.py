@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm._space import Space
-from fastmm.solve.one_pool import multiply, multiply_by_transpose, solve_definite_pairs
+from fastmm.solve.products import multiply, multiply_by_transpose, solve_definite_pairs
 from fastmm.solve.ridge.spectral import weighted_products
 
 __all__ = ["CholeskyInverse", "Inverse", "SpectralInverse", "inverse_factor", "solve_blocks"]

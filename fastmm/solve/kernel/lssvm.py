@@ -9,6 +9,7 @@ from fastmm.solve._inputs import take_training
 from fastmm.solve.fold_order import order_by_fold
 from fastmm.solve.grouped import make_folds
 from fastmm.solve.kernel.bordered import BorderedSystem
+from fastmm.solve.kernel.cross_validated import cross_validated
 from fastmm.solve.kernel.machine import KernelMachine, flat
 from fastmm.solve.kernel.options import as_rows
 
@@ -159,10 +160,10 @@ class LSSVC(KernelMachine):
         system = BorderedSystem.of(gram, self._signs(codes), weight, order, space)
         if folds is None:
             weighted = system.solve(1 / C)
+            self.residual_ = system.residual(weighted, 1 / C)
+            dual, intercept = system.original(weighted)
         else:
-            inverse = system.inverses(1)(1 / C)
-            weighted = system.refined(inverse.times, 1 / C)
-            self.cv_decision_: Any = flat(system.in_rows(system.held_out(inverse, weighted, folds)))
-        self.residual_ = system.residual(weighted, 1 / C)
-        self._keep(function, *system.original(weighted), data.X)
+            held_out, dual, intercept, self.residual_ = next(cross_validated(system, [C], folds))
+            self.cv_decision_: Any = flat(held_out)
+        self._keep(function, dual, intercept, data.X)
         return self

@@ -10,6 +10,7 @@ import numpy as np
 from fastmm._space import Space
 from fastmm.solve.grouped import Folds
 from fastmm.solve.held_out import held_out_predictions
+from fastmm.solve.kernel.centred import CentredKernel
 from fastmm.solve.kernel.inverse import Dense, Factored, Shifted
 from fastmm.solve.ridge.design import pieces
 from fastmm.solve.ridge.spectral import dual_spectrum
@@ -27,7 +28,7 @@ class Candidates(NamedTuple):
     held_out: Any
 
 
-class KernelSystem:
+class KernelSystem(CentredKernel):
     r"""Kernel ridge regression for many penalties, from one kernel matrix.
 
     .. math:: (S P K P^\top S + \alpha I)\, z = S (y - \bar y), \quad a = S z
@@ -50,23 +51,8 @@ class KernelSystem:
     """
 
     def __init__(self, K: Any, y: Any, weight: Any, fit_intercept: bool, space: Space) -> None:
-        xp, n = space.xp, K.shape[0]
-        self.space, self.weight, self.targets = space, weight, y.astype(np.float64)
-        self.root: Any = None if weight is None else xp.sqrt(weight)
-        self.y_mean = xp.zeros(y.shape[1])
-        self.unit: Any = None
-        self.row_mean: Any = None
-        K = xp.ascontiguousarray(K)  # else its diagonal could not be written to as a view
-        if fit_intercept:
-            share = xp.full(n, 1 / n) if weight is None else weight / weight.sum()
-            self.unit = xp.sqrt(share)
-            self.row_mean = share @ K
-            K -= self.row_mean
-            K -= (self.row_mean - share @ self.row_mean)[:, None]
-            self.y_mean = share @ self.targets
-        self.kernel = K
-        self.matrix = K if self.root is None else self._scaled(K) * self.root
-        self.y = self._scaled(self.targets - self.y_mean)
+        super().__init__(K, y, weight, fit_intercept, space)
+        self.matrix = self._weighted()
         self._spectrum: Any = None
         self._known: dict[float, Candidates] = {}
 
@@ -91,13 +77,6 @@ class KernelSystem:
         size = xp.linalg.norm(self.y, axis=0)
         found = xp.linalg.norm(error, axis=0) / xp.where(size > 0, size, 1.0)
         return weighted, self.space.to_host(found)
-
-    def original(self, weighted: Any) -> tuple[Any, Any]:
-        """Return coefficients and intercepts in terms of the kernel as it was given."""
-        dual = self._scaled(weighted)
-        if self.row_mean is None:
-            return dual, self.y_mean
-        return dual, self.y_mean - self.row_mean @ dual
 
     def candidates(
         self, folds: Folds, alphas: Sequence[float], *, of: int | None = None
@@ -215,9 +194,6 @@ class KernelSystem:
             # What rounding leaves of eigenvalues 0 must not pass for directions.
             self._spectrum = self.space.xp.where(abs(values) <= _noise(values), 0.0, values), basis
         return self._spectrum
-
-    def _scaled(self, rows: Any) -> Any:
-        return rows if self.root is None else self.root[:, None] * rows
 
 
 def _noise(values: Any) -> float:

@@ -1,4 +1,4 @@
-"""Support vector machines solved on a part of the rows first, then on twice as many."""
+"""Support vector machines solved on a part of the rows first, then on four times as many."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from fastmm._space import Space
 from fastmm.solve.svm.kernel import DenseKernel, LazyKernel
 from fastmm.solve.svm.newton import Progress, minimise
 from fastmm.solve.svm.system import ActiveSystem, State
+from fastmm.solve.svm.working_set import minimise_in_parts
 from fastmm.solve.threads import one_thread
 
 __all__ = ["GrowingMachine"]
 
 _FIRST = 300  # rows to start with, at least
+_TIMES = 4  # as many rows in the next part
 _SMALL = 1500  # rows of a whole kernel, up to which threads gain nothing
 _DENSE = 0.5  # share of support vectors, from which the whole kernel matrix is computed
 
@@ -35,8 +37,8 @@ class GrowingMachine:
         rows = np.flatnonzero(root)
         order = _mixed(y, rows)
         sizes, self.way = [rows.size], "plain"
-        while sizes[0] >= 2 * _FIRST:
-            sizes.insert(0, sizes[0] // 2)
+        while sizes[0] >= _TIMES * _FIRST:
+            sizes.insert(0, sizes[0] // _TIMES)
         steps, dual, intercept = 0, self.space.xp.zeros(self.kernel.size), 0.0
         for size in sizes[:-1]:
             part = np.sort(order[:size])
@@ -76,7 +78,11 @@ class GrowingMachine:
         small = not kernel.dense or kernel.size <= _SMALL
         with one_thread(space) if small else nullcontext():
             state = State(dual, intercept, kernel.times(dual))
-            found = minimise(system, space.asarray(root), state, tol, max_iter, rough=rough)
+            there = space.asarray(root)
+            if rough:
+                found = minimise(system, there, state, tol, max_iter, rough=True)
+            else:
+                found = minimise_in_parts(system, there, state, tol, max_iter)
         self.way = system.way
         return found
 

@@ -14,6 +14,7 @@ from fastmm.solve.threads import at_once, free_threads
 __all__ = ["DenseKernel", "LazyKernel", "kernel_of", "lower_gram"]
 
 _BLOCK = 128  # rows whose kernels are computed at a time: they stay in the cache until written
+_ROOM = 1 << 26  # elements of rows that are made room for at once: 512 MB at the most
 _SMALL = 600  # rows, below which the whole matrix costs nothing
 
 
@@ -49,7 +50,9 @@ class LazyKernel:
         n = self.size = X.shape[0]
         self.place = np.full(n, -1)
         self.count = 0
-        self.panel = space.xp.empty((min(n, 256), n))
+        # On the host, memory that nothing is written to costs nothing.
+        room = _ROOM // n if space.kind == "cpu" else 0
+        self.panel = space.xp.empty((min(n, max(256, room)), n))
 
     def times(self, vector: Any) -> Any:
         """Multiply by a vector, mostly zeros."""

@@ -1,9 +1,9 @@
-"""Products that, on the CPU, share the threads of SciPy's factorisations.
+"""Products that, on the CPU, use the threads of SciPy's factorisations.
 
-NumPy and SciPy each bring a BLAS with threads of its own. Those that worked last go on
-spinning for about 0.1 s and take the cores from the others: measured on two cores, a
-Cholesky factorisation of 3,000 rows takes 0.25 s after a matrix product of NumPy's, and
-0.14 s after one of SciPy's. Where both alternate, all work goes to SciPy's.
+What `fastmm.solve.threads.scipy_threads_only` leaves on one thread, NumPy's products, is
+enough for small ones. Large ones go to SciPy's BLAS: measured on two cores, a Cholesky
+factorisation of 3,000 rows takes 0.25 s after a matrix product of NumPy's, whose threads go
+on spinning for about 0.1 s, and 0.14 s after one of SciPy's.
 """
 
 from __future__ import annotations
