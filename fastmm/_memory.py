@@ -27,7 +27,9 @@ class _Block:
     """Memory straight from the kernel, in huge pages where it has them."""
 
     def __init__(self, size: int) -> None:
-        self.size, self._memory = size, mmap.mmap(-1, size)
+        # Private: a forked child must not write into the results of its parent.
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self.size, self._memory = size, mmap.mmap(-1, size, flags=flags)
         self._advise("MADV_HUGEPAGE")
         self.address = np.frombuffer(self._memory, np.uint8).__array_interface__["data"][0]
 

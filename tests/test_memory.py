@@ -163,3 +163,18 @@ def test_a_forked_child_begins_with_none():
     child.join()
     assert _OWN._blocks
     _OWN.clear()
+
+
+def _write(array):
+    array[...] = 7
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_writes_into_memory_of_its_own():
+    array = empty(SHAPE, "f8")
+    array[...] = 1
+    child = multiprocessing.get_context("fork").Process(target=_write, args=(array,))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    assert (array == 1).all()
