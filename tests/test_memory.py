@@ -119,7 +119,7 @@ def test_a_block_serves_only_what_needs_half_of_it(own_shelf):
 
 
 def test_no_memory_is_numpys_error(monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(_memory.mmap, "mmap", fail)
