@@ -31,17 +31,12 @@ distributed = pytest.importorskip("distributed", reason="distributed is not inst
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster of two processes, which is the default scheduler of this module's tests."""
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     here = str(Path(__file__).resolve().parent)  # functions of this module, as tasks name them
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([here, *sys.path])
-    os.environ["NUMBA_NUM_THREADS"] = "1"
-    with distributed.LocalCluster(**options) as made, distributed.Client(made) as client:
-        yield client
-    del os.environ["NUMBA_NUM_THREADS"]
-    os.environ.pop("PYTHONPATH")
-    if before is not None:
-        os.environ["PYTHONPATH"] = before
+    path = os.pathsep.join([here, *(part for part in sys.path if part)])
+    environ = {"PYTHONPATH": path, "NUMBA_NUM_THREADS": "1"}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options, env=environ) as made, distributed.Client(made) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
