@@ -44,6 +44,8 @@ def stretches() -> Any:
     """Return a helper: elements of a flat array, as a view that counts no references.
 
     A view costs two counts, more than a short row, and waits for other threads that count.
+    Of arguments, and of arrays that are named again after the view's last use: Numba frees an
+    array of the function itself after the last use of its name, whoever looks at it.
     """
 
     @intrinsic

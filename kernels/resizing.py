@@ -87,8 +87,9 @@ def _rows(src, out, slope, intercept, limits, z0, z1, wz, y0, y1, wy, x0, x1, wx
         plain = a == 1 and b == 0 and low == -np.inf and high == np.inf
         near, far = (n * long + np.int64(z0[k])) * tall, (n * long + np.int64(z1[k])) * tall
         room = np.empty(2 * (wide + width), out.dtype)
-        line, beyond = stretch(room, 0, wide), stretch(room, wide, wide)
-        left, right = stretch(room, 2 * wide, width), stretch(room, 2 * wide + width, width)
+        # Views that count: nothing else names `room` from here on, and it would be freed.
+        line, beyond = room[:wide], room[wide : 2 * wide]
+        left, right = room[2 * wide : 2 * wide + width], room[2 * wide + width :]
         for j in range(start, min(start + _ROWS, height)):
             v, upper, lower = wy[j], np.int64(y0[j]), np.int64(y1[j])
             # In two halves, since only so many lines can be under way at once.
