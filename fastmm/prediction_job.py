@@ -121,7 +121,8 @@ def _features(
     blocks: dict[str, Block] = {}
     slices: dict[str, Any] = {}
     images = {n: m for n, m in model.modalities.items() if isinstance(m, ImageModality)}
-    for name in model.modalities.keys() - images.keys():  # their faults are found soonest
+    tables = [name for name in model.modalities if name not in images]
+    for name in tables:  # their faults are found soonest
         blocks[name] = model.modalities[name].extract(cohort.tables[name])
         owner = model.fusion_.members_[name].fusion_ if model.fusion == "late" else model.fusion_
         owner.table_[name].check(blocks[name].values)
@@ -129,7 +130,7 @@ def _features(
         progress = task(f"read {name}")
         loaded = modality.load(cohort.scans(name), device=device, progress=progress)
         slices[name], blocks[name] = loaded.images, modality.extract(loaded)
-    return blocks, slices
+    return {name: blocks[name] for name in model.modalities}, slices
 
 
 def _joined(values: Any) -> str:

@@ -40,11 +40,13 @@ def cohort(dtype="float32"):
     return data, y
 
 
-def same(first, second):
+def same(first, second, *, rounding=0.0):
     assert first.weights_.keys() == second.weights_.keys()
     for name, array in first.weights_.items():
-        np.testing.assert_array_equal(second.weights_[name], array)
-    assert first.history_ == second.history_
+        np.testing.assert_allclose(second.weights_[name], array, rtol=rounding, atol=rounding)
+    assert first.history_.keys() == second.history_.keys()
+    for name, losses in first.history_.items():
+        np.testing.assert_allclose(second.history_[name], losses, rtol=rounding, atol=rounding)
     assert first.best_epoch_ == second.best_epoch_
 
 
@@ -177,7 +179,8 @@ def test_a_killed_process_loses_one_epoch_at_most(tmp_path):
     model = DeepClassifier(**KIND, checkpoint=tmp_path)
     model.fit(data, y, progress=lambda done, total: seen.append(done))
     assert seen[0] == 4
-    same(model, DeepClassifier(**KIND).fit(data, y))
+    # The first epochs ran in another process, whose BLAS may take fewer threads.
+    same(model, DeepClassifier(**KIND).fit(data, y), rounding=1e-5)
 
 
 def test_other_data_or_settings_are_another_run(tmp_path):

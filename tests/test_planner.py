@@ -144,7 +144,7 @@ ONE = dict.fromkeys(("OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 # Sizes in which imports, images and kernels have the largest part.
 @pytest.mark.parametrize(
     ("patients", "model", "images"),
-    [(30, "ridge", ["ct"]), (150, "ridge", ["ct", "mr"]), (400, "lssvm", [])],
+    [(30, "ridge", ["ct"]), (100, "ridge", ["ct", "mr"]), (400, "lssvm", [])],
 )
 def test_a_run_takes_the_memory_that_was_planned(repeated, patients, model, images):
     file, tables = repeated(patients), [",".join(f"x{i}" for i in range(40))]
