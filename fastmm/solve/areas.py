@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from fastmm.solve.threads import at_once, scratch
-
 __all__ = ["roc_auc"]
 
 _PIECE = 1 << 15  # elements sorted at once: what stays in the second-level cache
@@ -59,12 +57,9 @@ def _areas_without_weights(positive: Any, scores: Any) -> np.ndarray[Any, Any]:
     positive, scores = positive.reshape(-1, n), scores.reshape(-1, n)
     areas = np.empty(len(scores))
     step = max(1, _PIECE // n)
-
-    def compute(start: int) -> None:
+    for start in range(0, len(scores), step):
         lines = slice(start, start + step)
         areas[lines] = _areas_by_keys(positive[lines], scores[lines])
-
-    at_once(compute, range(0, len(scores), step))
     return areas.reshape(shape)
 
 
@@ -76,20 +71,20 @@ def _areas_by_keys(positive: Any, scores: Any) -> Any:
         lowest = scores.min(axis=1, keepdims=True).astype(np.float64)
         scale = (2.0**31 - 1) / (scores.max(axis=1, keepdims=True) - lowest)
         exact = ~np.isfinite(scale[:, 0])
-        places = np.subtract(scores, lowest, out=scratch("places", scores.shape, np.float64))
+        # In place, since fresh memory costs more than the arithmetic.
+        places = scores - lowest
         places *= scale
         if exact.any():
             places[exact] = 0.0
-        keys = scratch("keys", scores.shape, np.uint32)
-        np.copyto(keys, places, casting="unsafe")
+        keys = places.astype(np.uint32)
     keys <<= 1
     keys |= positive
     keys.sort(axis=1)
-    differs = scratch("differs", (len(keys), n - 1), np.uint32)
-    exact |= np.bitwise_xor(keys[:, 1:], keys[:, :-1], out=differs).min(axis=1) < 2
-    keys &= 1
-    ranks = np.einsum("ln,n->l", keys, np.arange(n, dtype=np.uint32))  # below 2^31
-    won = np.einsum("ln->l", keys).astype(np.int64)
+    np.bitwise_and(keys, 1, out=places, casting="unsafe")
+    ranks = places @ np.arange(n, dtype=np.float64)
+    keys >>= 1
+    exact |= (keys[:, 1:] == keys[:, :-1]).any(axis=1)
+    won = positive.sum(axis=1)
     areas = np.full(len(scores), np.nan)
     pairs = won * (n - won)
     np.divide(ranks - won * (won - 1) / 2, pairs, out=areas, where=pairs > 0)

@@ -9,13 +9,9 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from fastmm._space import Space
 
-__all__ = ["at_once", "free_threads", "one_thread", "scipy_threads_only", "scratch"]
-
-_OWN = threading.local()
+__all__ = ["at_once", "free_threads", "one_thread", "scipy_threads_only"]
 
 
 class _Limit:
@@ -79,19 +75,6 @@ def at_once(work: Callable[[Any], None], items: Iterable[Any]) -> None:
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(work, item) for item in items]:
             done.result()
-
-
-def scratch(name: str, shape: tuple[int, int], dtype: Any) -> np.ndarray[Any, Any]:
-    """Return memory of this thread's own, anybody's until it asks for the same name again.
-
-    The pages of fresh memory were measured to cost more than the arithmetic that fills them.
-    """
-    kept: np.ndarray[Any, Any] | None = getattr(_OWN, name, None)
-    size = shape[0] * shape[1]
-    if kept is None or kept.size < size or kept.dtype != dtype:
-        kept = np.empty(size, dtype)
-        setattr(_OWN, name, kept)
-    return kept[:size].reshape(shape)
 
 
 @cache

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from fastmm._space import Space
 from fastmm.solve.areas import roc_auc
 from fastmm.solve.grouped import fold_shares, training_means
 from fastmm.solve.scoring import score_regression
-from fastmm.solve.threads import at_once, scipy_threads_only, scratch
 from fastmm.validate.linear_maps import LinearMap
 from fastmm.validate.shuffles import Shuffles
 
 __all__ = ["PatientScores", "refuse_more_values", "row_scores"]
 
-_HOST = Space("cpu")
-_PIECE = 1 << 16  # elements of predictions at once: what stays in the cache
+_PIECE = 1 << 15  # elements of predictions at once: what stays in the cache
 _KEPT = 1 << 23  # elements of permuted labels that are kept for all candidates: 128 MB
 _ROUNDER = 1.5 * 2.0**12  # added and taken off, it rounds to multiples of 2^-40
 
@@ -48,7 +44,7 @@ def row_scores(held: LinearMap, labels: np.ndarray[Any, Any]) -> Iterator[np.nda
         means = training_means(held.folds, truth.reshape(-1, n).T, held.weight)
         centres = means.T.reshape(truth.shape)
     for found in held.held_out(truth.reshape(-1, n).T):
-        predicted = np.subtract(found.T.reshape(truth.shape), centres, order="C")
+        predicted = found.T.reshape(truth.shape) - centres
         yield _scores(held, known, predicted) if count else np.empty(0)
 
 
@@ -85,16 +81,10 @@ class PatientScores:
         lines = np.ascontiguousarray((moved - self.means).T)
         scores = np.empty(self.count)
 
-        def score(start: int) -> None:
+        for start in range(0, self.count, self.step):
             some = slice(start, min(start + self.step, self.count))
             values = _values(held, self.shuffles.patients(held.labels, some))
-            shape = (*values.shape[:-1], lines.shape[1])
-            flat = scratch("predicted", (prod(shape[:-1]), shape[-1]), np.float64)
-            np.matmul(values.reshape(-1, len(lines)), lines, out=flat)
-            scores[some] = _scores(held, self._truth(some), flat.reshape(shape))
-
-        with scipy_threads_only(_HOST):
-            at_once(score, range(0, self.count, self.step))
+            scores[some] = _scores(held, self._truth(some), values @ lines)
         return scores
 
     def _truth(self, some: slice) -> tuple[Any, Any]:
