@@ -48,11 +48,6 @@ COMMANDS = {
         "--label subtype --table gender,age_at_initial_pathologic_diagnosis "
         "--table expression.csv:patient",
     ),
-    "lgg, 1p/19q, deep": (
-        "lgg",
-        "--label codel_1p19q --image mri --channel mri=1 "
-        "--table age,gender,laterality,tumour_location --model deep",
-    ),
 }
 BEGIN, END = "<!-- cohorts -->", "<!-- end of cohorts -->"
 
