@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,11 +43,24 @@ def patch_grid(
         steps = (integer(step, "step"),) * spatial
     if len(shape) < spatial or 0 in shape[-spatial:]:
         raise ValueError(_misfit(size, name, shape))
-    before, after = _padding(shape[-spatial:], size, steps, pad)
-    padded = tuple(b + m + a for b, m, a in zip(before, shape[-spatial:], after, strict=True))
-    if any(p > m for p, m in zip(size, padded, strict=True)):
+    grid = _cut(shape[-spatial:], size, steps, *_padding(shape[-spatial:], size, steps, pad))
+    if 0 in grid.counts:
         raise ValueError(_misfit(size, name, shape))
-    counts = tuple((m - p) // s + 1 for m, p, s in zip(padded, size, steps, strict=True))
+    return grid
+
+
+@lru_cache(maxsize=256)
+def _cut(
+    shape: tuple[int, ...],
+    size: tuple[int, ...],
+    steps: tuple[int, ...],
+    before: tuple[int, ...],
+    after: tuple[int, ...],
+) -> PatchGrid:
+    """Find how many patches each axis has, 0 where none fits."""
+    padded = tuple(b + m + a for b, m, a in zip(before, shape, after, strict=True))
+    axes = zip(padded, size, steps, strict=True)
+    counts = tuple((m - p) // s + 1 if p <= m else 0 for m, p, s in axes)
     steps = tuple(min(s, m) for s, m in zip(steps, padded, strict=True))  # more is the same
     return PatchGrid(size, steps, before, counts)
 

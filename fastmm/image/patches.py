@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -123,22 +124,35 @@ def extract_into(
     """
     from fastmm.kernels.patches import extract
 
-    bits = np.dtype(f"u{src.dtype.itemsize}")
-    ones = (1,) * (3 - len(grid.size))
-    fill = np.zeros(1, src.dtype) if fill is None else fill
-    layout = grid.layout(mode)
-    if space.kind != "cpu" and max(out.size, src.size, int(layout.max())) < 1 << 31:
-        layout = layout.astype(np.uint32)  # GPUs divide 64-bit indices slowly
+    bits, ones = f"u{src.dtype.itemsize}", (1,) * (3 - len(grid.size))
+    fill = _zero(src.dtype) if fill is None else fill
+    # GPUs divide 64-bit indices slowly.
+    narrow = space.kind != "cpu" and max(out.size, src.size) < 1 << 31
+    layout = _layout(space, grid, mode, narrow)
     images = src.reshape((len(src), *ones, *src.shape[-len(grid.size) :])).view(bits)
     patches = out.reshape((len(src), *ones, *grid.counts, *ones, *grid.size)).view(bits)
-    args = (images, patches, space.asarray(layout), space.asarray(fill.view(bits)))
     # Copies cost less an element than the work by which a launch judges whether to wake threads.
     work = out.size // 4 if space.kind == "cpu" and out.size > 4 else out.size
-    space.launch(extract, work, *args)
+    space.launch(extract, work, images, patches, layout, space.asarray(fill.view(bits)))
+
+
+@lru_cache(maxsize=256)
+def _layout(space: Space, grid: PatchGrid, mode: int, narrow: bool) -> Any:
+    layout = grid.layout(mode)
+    if narrow and int(layout.max()) < 1 << 31:
+        layout = layout.astype(np.uint32)
+    return space.asarray(layout)
+
+
+@lru_cache(maxsize=32)
+def _zero(dtype: Any) -> np.ndarray[Any, Any]:
+    return np.zeros(1, dtype)
 
 
 def _value_of(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
     """Return `value` as an array of one element of `dtype`, refusing what it cannot hold."""
+    if type(value) is int and value == 0:  # most calls
+        return _zero(dtype)
     kind = np.dtype(dtype)
     try:
         given = float(value)
