@@ -130,7 +130,7 @@ def pooled(rows: list[dict[str, Any]]) -> dict[str, float]:
         "difference": mean,
         "low": mean - reach,
         "high": mean + reach,
-        "pvalue": math.erfc(abs(mean) / error / math.sqrt(2)),
+        "pvalue": math.erfc(abs(mean) / error / math.sqrt(2)) if error > 0 else math.nan,
     }
 
 
