@@ -175,7 +175,7 @@ def _write_held_out(
 ) -> None:
     if isinstance(study, Study):
         own = study.held_out
-        columns = (own.prediction, own.decision, own.probability)
+        columns = (own.prediction, own.score, own.probability)
         write_predictions(file, study.model.classes_, columns, patients, group)
         return
     found, name = study.held_out, f"{COVERED:.0%}"

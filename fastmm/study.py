@@ -142,7 +142,7 @@ def run_study(
         labels = (cohort.y == final.classes_[1]).astype(int)
         results["predictions"] = {
             "label": labels.tolist(),
-            "score": held_out.decision.tolist(),
+            "score": held_out.score.tolist(),
             "classes": [str(c) for c in final.classes_],
         }
     return Study(results, final, held_out, pictures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -14,12 +15,21 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.filewriter import validate_file_meta
+from sklearn.discriminant_analysis import (
+    LinearDiscriminantAnalysis,
+    QuadraticDiscriminantAnalysis,
+)
 from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fastmm.datasets import make_cohort
+from fastmm.phantom.anatomy import draw_anatomy
+from fastmm.phantom.disease import SIGNS, ideal_area
+from fastmm.phantom.people import CohortPlan, Genome, Purpose, case_facts, draw_people
+from fastmm.phantom.scanners import Grid, ct_slices, mr_slices
 
 SMALL = {"slices": 3, "shape": (32, 32)}
 
@@ -323,24 +333,117 @@ def middle_slices(path, modality):
     return (X - X.mean((1, 2), keepdims=True)) / X.std((1, 2), keepdims=True)
 
 
+def genes_and_facts(path):
+    rows = table(path)
+    genes = [
+        [float(v) for v in list(r.values())[1:]] for r in table(path.parent / "expression.csv")
+    ]
+    facts = [[float(r["age"]), float(r["pack_years"])] for r in rows]
+    return np.array([int(r["malignant"]) for r in rows]), np.array(genes), np.array(facts)
+
+
 def test_each_modality_holds_a_part_of_the_label(crowd):
-    rows = table(crowd)
-    y = np.array([int(r["malignant"]) for r in rows])
-    genes = table(crowd.parent / "expression.csv")
+    y, genes, facts = genes_and_facts(crowd)
     X = {
         "ct": (middle_slices(crowd, "ct").reshape(100, -1), 100, False),
         "mr": (middle_slices(crowd, "mr").reshape(100, -1), 100, False),
-        "facts": ([[float(r["age"]), float(r["pack_years"])] for r in rows], 1, True),
-        "genes": ([[float(v) for v in list(r.values())[1:]] for r in genes], 1000, True),
+        "facts": (facts, 1, True),
+        "genes": (genes, 300, True),
     }
-    scores = {name: area(np.asarray(x), y, a, s) for name, (x, a, s) in X.items()}
-    # Over ten seeds the lowest of the four was 0.70 and the highest 0.90: no modality
-    # is at chance, and none settles the label.
-    assert min(scores.values()) > 0.6, scores
-    assert max(scores.values()) < 0.98, scores
+    scores = {name: area(x, y, a, s) for name, (x, a, s) in X.items()}
+    # The best that anybody could do is 0.80, give or take 0.04 for 100 patients.
+    assert min(scores.values()) > 0.57, scores
+    assert max(scores.values()) < 0.92, scores
     shuffled = np.random.default_rng(0).permutation(y)
     for name, (x, a, s) in X.items():
-        assert area(np.asarray(x), shuffled, a, s) < 0.67, name
+        assert area(x, shuffled, a, s) < 0.67, name
+
+
+# The model of the disease
+
+
+def people(count):
+    plan = CohortPlan(5, 3, (32, 32))
+    found = list(draw_people(plan, count))
+    return plan, found, np.array([person.malignant for person in found])
+
+
+@pytest.fixture(scope="module")
+def many():
+    """People without scans, enough that areas are sure to 0.005."""
+    return people(8000)
+
+
+@pytest.mark.parametrize("names", [["ct"], ["mr"], ["table"], ["expression"], ["ct", "mr"], None])
+def test_ideal_areas_are_those_of_linear_discriminants_of_many_people(many, names):
+    _, found, y = many
+    signs = list(dict.fromkeys(s for name in names or SIGNS for s in SIGNS[name]))
+    X = np.array([[person.signs[sign] for sign in signs] for person in found])
+    learned = LinearDiscriminantAnalysis().fit(X[::2], y[::2]).decision_function(X[1::2])
+    expected = ideal_area(names or SIGNS)
+    assert roc_auc_score(y[1::2], learned) == pytest.approx(expected, abs=0.018)
+    # No rule that is not linear does better.
+    curved = QuadraticDiscriminantAnalysis().fit(X[::2], y[::2]).decision_function(X[1::2])
+    assert roc_auc_score(y[1::2], curved) < expected + 0.018
+
+
+def test_areas_stated_are_those_of_the_model():
+    stated = re.findall(r"0\.\d{3}\b", make_cohort.__doc__.partition("Parameters")[0])
+    areas = [ideal_area([name]) for name in ("ct", "table")]
+    areas += [ideal_area(["ct", "mr"]), ideal_area()]
+    assert [f"{area:.3f}" for area in areas] == stated
+    assert ideal_area(["mr"]) == ideal_area(["ct"])
+    assert ideal_area(["expression"]) == ideal_area(["table"])
+
+
+def test_within_a_class_modalities_share_the_common_part_alone(many):
+    _, found, y = many
+    names = list(found[0].signs)
+    X = np.array([list(person.signs.values()) for person in found])
+    for label in (0, 1):
+        apart = np.corrcoef(X[y == label].T)
+        np.fill_diagonal(apart, np.nan)
+        part = {sign: part for own in SIGNS.values() for sign, part in own.items()}
+        same = np.array([[part[a] == part[b] for b in names] for a in names])
+        assert np.nanmax(abs(apart - 0.81 * same)) < 0.06
+
+
+def test_tables_show_the_signs_and_nothing_else_of_the_disease(many):
+    plan, found, y = many
+    facts = [case_facts(plan, person) for person in found[:2000]]
+    for name in ("age", "pack_years"):
+        shown = np.array([float(fact[name]) for fact in facts])
+        signs = np.array([person.signs[name] for person in found[:2000]])
+        assert np.corrcoef(shown, signs)[0, 1] > 0.98
+    male = np.array([fact["sex"] == "male" for fact in facts])
+    assert abs(male[y[:2000] == 1].mean() - male[y[:2000] == 0].mean()) < 0.09
+    genome = Genome(plan.stream(Purpose.GENOME, 0))
+    expressed = np.array(
+        [genome.express(plan.stream(Purpose.GENE, p.number), p.signs) for p in found[:2000]]
+    )
+    told = {}
+    for sign in ("general", "specific"):
+        signs = np.array([person.signs[sign] for person in found[:2000]])
+        with_sign = [abs(np.corrcoef(gene, signs)[0, 1]) > 0.3 for gene in expressed.T]
+        told[sign] = int(np.sum(with_sign))
+    assert told == {"general": 10, "specific": 20}
+
+
+def test_pictures_show_their_own_signs_and_not_those_of_others():
+    grid, heights = Grid(96, 96, 4.0), [0.0]
+    plan, (person, *_), _ = people(4)
+    base = dict.fromkeys(person.signs, 0.0)
+
+    def scans(signs):
+        anatomy = draw_anatomy(plan.stream(Purpose.ANATOMY, 1), base | signs)
+        ct = next(ct_slices(anatomy, heights, grid, plan.stream(Purpose.CT, 1)))
+        return {"ct": ct, "mr": next(mr_slices(anatomy, heights, grid, plan.stream(Purpose.MR, 1)))}
+
+    plain = scans({})
+    for sign in ("size", "spikes", "density", "haze", "enhancement", "texture"):
+        changed = scans({sign: 1.5})
+        seen = {name for name in plain if not np.array_equal(plain[name], changed[name])}
+        assert seen == {name for name in ("ct", "mr") if sign in SIGNS[name]}, sign
 
 
 def test_the_signal_of_the_images_sits_at_the_nodule(crowd):

@@ -134,6 +134,8 @@ def test_out_of_fold_equals_fits_by_hand_and_changes_nothing_it_was_given(cohort
         np.testing.assert_allclose(
             found.decision[test], fitted.decision_function(held_out), atol=1e-9
         )
+        spread = np.sqrt((fitted.cv_decision_**2).mean())
+        np.testing.assert_allclose(found.score[test], found.decision[test] / spread, atol=1e-9)
         np.testing.assert_allclose(
             found.probability[test], fitted.predict_proba(held_out), atol=1e-9
         )

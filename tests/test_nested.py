@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as SklearnRidge
-from sklearn.metrics import mean_squared_error
+from sklearn.metrics import mean_squared_error, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from fastmm import LSSVC, LSSVCCV, KernelRidge, Ridge, RidgeCV
-from fastmm.validate.nested import nested_predictions
+from fastmm.blocks import Block
+from fastmm.validate.nested import OutOfFold, nested_predictions, out_of_fold
 
 
 def cohort(seed=0, patients=14, classes=0):
@@ -157,3 +159,57 @@ def test_refused():
         nested_predictions(LSSVC(), X, y, groups, cv=99)
     with pytest.raises(ValueError, match="each of the"):
         nested_predictions(LSSVC(), X, y, groups[:-1])
+
+
+class Shrinking(BaseEstimator):
+    """The difference of class means, the longer the better it did on rows left out."""
+
+    def fit(self, blocks, y, groups=None):
+        X, signs = blocks["x"].values.astype(float), 2.0 * y - 1
+        weights = signs / np.bincount(y)[y]
+        self.weights_ = X.T @ weights
+        agreed = X @ self.weights_ - np.einsum("ij,ij->i", X, X) * weights  # each without itself
+        self.length_ = np.exp(8 * np.corrcoef(agreed, signs)[0, 1])
+        self.cv_decision_ = self.length_ * agreed
+        return self
+
+    def decision_function(self, blocks):
+        return self.length_ * (blocks["x"].values.astype(float) @ self.weights_)
+
+    def probabilities(self, decision):
+        return np.c_[1 - (decision > 0), decision > 0]
+
+    def winners(self, decision):
+        return (decision > 0).astype(int)
+
+
+def test_scores_of_noise_are_ranked_on_one_scale():
+    y, areas = np.arange(30) % 2, {"decision": [], "score": []}
+    for seed in range(60):
+        noise = np.random.default_rng(seed).normal(size=(30, 20))
+        blocks = {"x": Block(noise, np.ones(30, bool))}
+        found = out_of_fold(Shrinking(), blocks, y, np.arange(30))
+        assert (np.sign(found.score) == np.sign(found.decision)).all()
+        for name, own in areas.items():
+            own.append(roc_auc_score(y, getattr(found, name)))
+    mean = {name: np.mean(own) for name, own in areas.items()}
+    assert mean["decision"] < 0.42, mean
+    assert mean["score"] == pytest.approx(0.5, abs=0.05), mean
+
+
+def test_a_scale_divides_the_scores_of_all_classes():
+    decision = np.array([[1.0, -2.0, 1.0], [0.0, 3.0, -3.0]])
+    found = OutOfFold(decision, decision, np.zeros(2), 2, np.array([2.0, 4.0]))
+    np.testing.assert_array_equal(found.score, decision / [[2.0], [4.0]])
+    np.testing.assert_array_equal(OutOfFold(decision, decision, np.zeros(2), 2).score, decision)
+
+
+def test_scores_without_spread_stay_what_they_are():
+    """A model that tells nothing has the same score for all, and an area of one half."""
+    from fastmm import MultimodalClassifier, TableModality
+
+    y = np.arange(8) % 2
+    blocks = {"t": TableModality().extract({"same": ["1"] * 8})}
+    found = out_of_fold(MultimodalClassifier({"t": TableModality()}), blocks, y, np.arange(8))
+    np.testing.assert_array_equal(found.score, found.decision)
+    assert roc_auc_score(y, found.score) == 0.5

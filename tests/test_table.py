@@ -1,5 +1,6 @@
 """The table encoder, against pandas and scikit-learn where they do the same."""
 
+import csv
 import json
 
 import numpy as np
@@ -13,6 +14,26 @@ from fastmm.features.table import TableEncoder, is_blank, parse_number, parse_ta
 @pytest.mark.parametrize("cell", ["", " ", "NA", "n/a", "NaN", "null", "None", "?", None, np.nan])
 def test_blanks_are_recognised(cell):
     assert is_blank(cell)
+
+
+def test_what_tcga_writes_for_blanks_leaves_a_column_of_numbers():
+    cells = ["80", "[Not Available]", "[Not Applicable]", "[Not Evaluated]", "[unknown]", "100"]
+    parsed = parse_table({"karnofsky": cells, "state": ["[Completed]", *cells[1:5], "Open"]})
+    np.testing.assert_array_equal(parsed.numbers["karnofsky"], [80, *[np.nan] * 4, 100])
+    assert parsed.texts["state"].tolist() == ["[Completed]", "", "", "", "", "Open"]
+    encoder = TableEncoder().fit(parsed)
+    assert encoder.feature_names_ == [
+        "karnofsky", "karnofsky: blank", "state = Open", "state = [Completed]",
+    ]  # fmt: skip
+
+
+def test_scores_of_glioblastoma_are_numbers(real_data):
+    with (real_data / "gbm_expression" / "cohort.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for name in ("karnofsky_score", "death_days_to"):
+        cells = [row[name] for row in rows]
+        assert any(cell.startswith("[") for cell in cells)
+        assert name in parse_table({name: cells}).numbers
 
 
 @pytest.mark.parametrize("cell", ["0", "no", "-1", 0, "nana"])

@@ -14,14 +14,18 @@ from fastmm._check import integer
 
 __all__ = ["BLANKS", "Columns", "TableEncoder", "is_blank", "parse_number", "parse_table"]
 
-BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
+BLANKS = frozenset(
+    {"", "na", "n/a", "nan", "null", "none", "?",
+     # As TCGA writes them; "[Completed]" and the like are values.
+     "[not available]", "[not applicable]", "[not evaluated]", "[unknown]"}
+)  # fmt: skip
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")  # or a decimal comma: who knows
 
 
 def is_blank(value: Any) -> bool:
-    """Say whether a cell holds no value: empty, NaN, or a usual word for it."""
+    """Say whether a cell holds no value: empty, NaN, or a usual word for it (`BLANKS`)."""
     return value is None or str(value).strip().lower() in BLANKS
 
 
@@ -71,7 +75,9 @@ class TableEncoder:
     """Encode numeric columns as they are and text columns as one column per category.
 
     Blanks of a numeric column become its median and are marked in a column of their own,
-    so that a model can tell them apart. Infinities, which stand for values outside the
+    so that a model can tell them apart: empty cells, NaN, "NA", "N/A", "null", "none", "?",
+    and TCGA's "[Not Available]", "[Not Applicable]", "[Not Evaluated]" and "[Unknown]", in
+    letters of any size. Infinities, which stand for values outside the
     detection limits, become the largest or smallest finite value. A category that was not
     there in `fit` becomes zeros.
 

@@ -58,7 +58,9 @@ def describe_scheme(held_out: OutOfFold, cohort: Cohort, methods: Sequence[str])
             "nested: means and scales, categories, weights of modalities, widths of kernels and "
             f"the penalty (by exact closed-form leave-one-{what}-out), and the calibration are "
             f"learned anew without the {what}s that are predicted. A score of 0 is the border "
-            "between classes of equal weight; the probability knows how frequent they are"
+            "between classes of equal weight, and scores are in units of the root mean square of "
+            f"those of {what}s left out in training, so that models of different folds can be "
+            "ranked together; the probability knows how frequent the classes are"
         ),
         "bootstrap": RESAMPLES,
         "resampled": "patients" if cohort.grouped else "rows",

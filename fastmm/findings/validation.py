@@ -93,7 +93,7 @@ class Validated:
     def score(self) -> np.ndarray[Any, Any]:
         """What ranks the rows: decisions, or a probability of each class."""
         binary = self.held_out.decision.ndim == 1
-        return self.held_out.decision if binary else self.held_out.probability
+        return self.held_out.score if binary else self.held_out.probability
 
 
 def name_set(names: Sequence[str], count: int) -> str:

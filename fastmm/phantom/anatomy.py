@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,12 +63,8 @@ class Ellipse:
     square: float = 0.0  # 0 an ellipse, towards 1 a rectangle with round corners
 
 
-def draw_anatomy(rng: np.random.Generator, outline: float, uptake: float) -> Anatomy:
-    """Draw a person at random; two severities shape the nodule.
-
-    `outline` makes it larger, spiculated and (in CT) hazy around, `uptake` makes it enhance
-    more, and less evenly (in MR). Neither fixes any single feature.
-    """
+def draw_anatomy(rng: np.random.Generator, signs: Mapping[str, float]) -> Anatomy:
+    """Draw a person at random, with a nodule that shows these signs."""
     size = rng.normal(1.0, 0.015)
     # The same tree of vessels in everyone, as anatomy has it, each branch a little displaced.
     branch = np.arange(1, 37)
@@ -89,13 +85,13 @@ def draw_anatomy(rng: np.random.Generator, outline: float, uptake: float) -> Ana
         heart=(rng.normal(22, 2), rng.normal(46, 2), rng.normal(37, 1.5)),
         rib_phase=rng.uniform(0, 1),
         vessels=vessels,
-        nodule=_draw_nodule(rng, outline, uptake),
+        nodule=_draw_nodule(rng, signs),
     )
 
 
-def _draw_nodule(rng: np.random.Generator, outline: float, uptake: float) -> Nodule:
-    radius = 12.5 * math.exp(0.38 * (0.9 * outline + 0.3 * rng.normal()))
-    spiculation = 0.75 / (1 + math.exp(-2.0 * (0.9 * outline + 0.5 * rng.normal())))
+def _draw_nodule(rng: np.random.Generator, signs: Mapping[str, float]) -> Nodule:
+    radius = 15 * math.exp(0.28 * signs["size"])
+    spiculation = 0.75 / (1 + math.exp(-1.8 * signs["spikes"]))
     count = int(rng.integers(9, 15))
     angles = (np.arange(count) + rng.uniform(-0.35, 0.35, count)) * (2 * math.pi / count)
     spikes = np.stack(
@@ -116,12 +112,12 @@ def _draw_nodule(rng: np.random.Generator, outline: float, uptake: float) -> Nod
     return Nodule(
         x=-82 + rng.normal(0, 2.0),
         y=4 + rng.normal(0, 2.0),
-        radius=float(np.clip(radius, 5, 26)),
+        radius=float(np.clip(radius, 6, 28)),
         spikes=spikes.astype(np.float32),
-        density=rng.normal(30, 12),
-        halo=min(130 * math.exp(0.8 * (0.9 * outline + 0.3 * rng.normal())), 450.0),
-        enhancement=0.75 * math.exp(0.45 * (0.85 * uptake + 0.5 * rng.normal())),
-        heterogeneity=0.3 / (1 + math.exp(-1.5 * (0.9 * uptake + 0.5 * rng.normal()))),
+        density=float(np.clip(-100 + 110 * signs["density"], -400, 150)),
+        halo=float(np.clip(160 + 100 * signs["haze"], 0, 450)),
+        enhancement=0.75 * math.exp(0.42 * signs["enhancement"]),
+        heterogeneity=0.45 / (1 + math.exp(-1.5 * signs["texture"])),
         waves=waves.astype(np.float32),
     )
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fastmm.phantom.disease import draw_signs
+
 __all__ = [
     "CELLS",
     "GENES",
@@ -25,10 +27,8 @@ __all__ = [
     "gaps",
 ]
 
-GENES, _INFORMATIVE = 200, 10
-_EFFECT = 2.5  # of each severity, on the logit of malignancy
-_SHARED = 0.5  # correlation between the severities
-_SEVERITIES = ("outline", "uptake", "history", "genes")
+GENES = 200
+_FOLLOWERS = {"specific": 20, "general": 10}  # genes that follow a sign
 UID_ROOT = uuid.UUID("6f0d5a3e-51c4-5d0b-9f3c-2a7c1f6f4b10")
 KINDS = ("ct", "mr", "expression")  # what a patient may lack as a whole
 CELLS = ("pack_years", "age", "sex")  # what may be blank
@@ -74,7 +74,7 @@ class Person:
 
     number: int
     malignant: int
-    severity: dict[str, float]
+    signs: dict[str, float]
 
     @property
     def folder(self) -> str:
@@ -92,18 +92,7 @@ def draw_people(study: CohortPlan, total: int) -> Iterator[Person]:
     for index in range(1, total + 1):
         first = int(study.stream(Purpose.LABEL, (index - 1) // 2).integers(2))
         malignant = first ^ (index - 1) % 2
-        yield Person(index, malignant, _severities(study.stream(Purpose.PERSON, index), malignant))
-
-
-def _severities(rng: np.random.Generator, malignant: int) -> dict[str, float]:
-    # Rejection: persons come and go until one has the label. What remains has the joint
-    # distribution of the model, while the classes stay balanced.
-    while True:
-        common, own = rng.normal(), rng.normal(size=len(_SEVERITIES))
-        severity = math.sqrt(_SHARED) * common + math.sqrt(1 - _SHARED) * own
-        chance = 1 / (1 + math.exp(-_EFFECT * severity.sum()))
-        if (rng.uniform() < chance) == bool(malignant):
-            return dict(zip(_SEVERITIES, severity.tolist(), strict=True))
+        yield Person(index, malignant, draw_signs(study.stream(Purpose.PERSON, index), malignant))
 
 
 def gaps(study: CohortPlan, share: float, names: tuple[str, ...], index: int) -> Iterator[str]:
@@ -121,10 +110,9 @@ def gaps(study: CohortPlan, share: float, names: tuple[str, ...], index: int) ->
 def case_facts(study: CohortPlan, person: Person) -> dict[str, object]:
     """Draw age, pack years and sex."""
     rng = study.stream(Purpose.TABLE, person.number)
-    history = person.severity["history"]
-    age = 63 + 8 * (0.6 * history + 0.8 * rng.normal())
-    pack_years = 26 + 15 * (0.85 * history + 0.5 * rng.normal())
-    male = rng.uniform() < 1 / (1 + math.exp(-0.4 * history))
+    age = 63 + 8 * person.signs["age"]
+    pack_years = 26 + 14 * person.signs["pack_years"]
+    male = rng.uniform() < 0.5  # which tells nothing
     return {
         "age": round(min(max(age, 35), 90)),
         "pack_years": round(max(pack_years, 0.0), 1),
@@ -133,18 +121,20 @@ def case_facts(study: CohortPlan, person: Person) -> dict[str, object]:
 
 
 class Genome:
-    """How made-up genes respond: to the severity, to other pathways, by chance."""
+    """How made-up genes respond: to signs of the disease, to other pathways, by chance."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.baseline = rng.uniform(3, 11, GENES)
         self.pathways = rng.normal(0, 0.2, (6, GENES))
-        self.response = np.zeros(GENES)
-        chosen = rng.choice(GENES, _INFORMATIVE, replace=False)
-        signs, strengths = rng.choice([-1, 1], _INFORMATIVE), rng.uniform(0.8, 1.2, _INFORMATIVE)
-        self.response[chosen] = signs * strengths
+        self.responses = {sign: np.zeros(GENES) for sign in _FOLLOWERS}
+        chosen = rng.choice(GENES, sum(_FOLLOWERS.values()), replace=False)
+        for sign, count in _FOLLOWERS.items():
+            own, chosen = chosen[:count], chosen[count:]
+            self.responses[sign][own] = rng.choice([-1, 1], count) * rng.uniform(0.6, 1.0, count)
 
-    def express(self, rng: np.random.Generator, severity: float) -> np.ndarray[Any, Any]:
+    def express(self, rng: np.random.Generator, signs: dict[str, float]) -> np.ndarray[Any, Any]:
         """Draw the expression of all genes."""
+        told = sum(signs[sign] * response for sign, response in self.responses.items())
         other = rng.normal(size=6) @ self.pathways
         chance = rng.normal(0, 0.6, GENES)
-        return np.maximum(self.baseline + self.response * severity + other + chance, 0)
+        return np.maximum(self.baseline + told + other + chance, 0)

@@ -26,6 +26,7 @@ _MR = {
     "lung": 0.06, "blood": 0.72, "vessel": 0.6, "cortex": 0.05, "marrow": 0.33,
 }  # fmt: skip
 _CT_NOISE = 24.0  # HU, before the reconstruction filter
+_HAZE = 45.0  # mm from the nodule, where the haze has faded to a third
 _EDGE = 1.5  # width of an outline, in pixels
 _MR_NOISE = 0.025  # of enhanced blood, in each of the two channels
 
@@ -129,9 +130,8 @@ def _add_nodule(
 
 
 def _add_halo(image: Image, nodule: Nodule, z: float, grid: Grid) -> None:
-    width = 2.2 * nodule.radius + 8
-    box, across, down = grid.box(nodule.x, nodule.y, 2 * width, 2 * width)
-    distance = (across * across + down * down + np.float32(z * z)) / np.float32(width * width)
+    box, across, down = grid.box(nodule.x, nodule.y, 2 * _HAZE, 2 * _HAZE)
+    distance = (across * across + down * down + np.float32(z * z)) / np.float32(_HAZE**2)
     patch = image[box]
     patch += np.where(patch < -600, np.float32(nodule.halo) * np.exp(-distance), np.float32(0))
 

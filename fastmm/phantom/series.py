@@ -27,10 +27,7 @@ def write_series(folder: Path, study: CohortPlan, person: Person, modality: str)
     # Rounded, since DICOM holds a decimal of 16 characters and the picture must agree.
     pitch = round(max(_FIELD[modality] / columns, _DEPTH / rows), 6)
     grid = Grid(rows, columns, pitch)
-    severity = person.severity
-    anatomy = draw_anatomy(
-        study.stream(Purpose.ANATOMY, person.number), severity["outline"], severity["uptake"]
-    )
+    anatomy = draw_anatomy(study.stream(Purpose.ANATOMY, person.number), person.signs)
     heights = (np.arange(study.slices) - (study.slices - 1) / 2) * _STEP
     scan, purpose = (ct_slices, Purpose.CT) if modality == "ct" else (mr_slices, Purpose.MR)
     images = scan(anatomy, heights.tolist(), grid, study.stream(purpose, person.number))

@@ -7,6 +7,11 @@ area under the ROC curve far below 0.5. Remedies, in this order: a model whose i
 does not follow the class frequencies (``class_weight="balanced"``), scores less the mean
 label of their training rows (`fastmm.solve.grouped.training_means`; the searches of
 fastmm do so), or fewer and larger folds (``cv=5``), in which the means hardly differ.
+
+A second trap: how far scores lie from 0 follows the penalty that each model chose. Where a
+row that agrees with the others by chance is left out, what remains looks worse, the model
+shrinks, and the scores that are right become the small ones. Scores over the spread of
+those that the same model left out while it was fitted (`OutOfFold.score`) are free of it.
 """
 
 from __future__ import annotations
@@ -23,6 +28,8 @@ from fastmm.solve.grouped import make_folds
 from fastmm.validate.refits import is_pairwise, refit, scores_of, take_rows
 
 __all__ = ["NestedPredictions", "OutOfFold", "nested_predictions", "out_of_fold"]
+
+_NO_SPREAD = 1e-9  # labels are -1 and 1: scores that differ by less are all the same
 
 
 @dataclass(frozen=True)
@@ -150,12 +157,23 @@ class OutOfFold:
         Scores, calibrated probabilities (rows, classes), and labels.
     folds : int
         How many models were fitted.
+    scale : array of shape (rows,), or 1.0
+        Root mean square of the scores of training rows that the row's model left out in turn
+        while it was fitted.
     """
 
     decision: np.ndarray[Any, Any]
     probability: np.ndarray[Any, Any]
     prediction: np.ndarray[Any, Any]
     folds: int
+    scale: Any = 1.0
+
+    @property
+    def score(self) -> np.ndarray[Any, Any]:
+        """Scores on one scale, so that those of different models can be ranked together."""
+        scale = np.asarray(self.scale).reshape(-1, *[1] * (self.decision.ndim - 1))
+        scores: np.ndarray[Any, Any] = self.decision / scale
+        return scores
 
 
 def out_of_fold(
@@ -202,7 +220,11 @@ def out_of_fold(
     -----
     One fit for each fold. Scores of little signal, ranked together, lean to areas below
     0.5 where the model's intercept follows the class frequencies, which
-    ``class_weight="balanced"`` (the default of `MultimodalClassifier`) prevents.
+    ``class_weight="balanced"`` (the default of `MultimodalClassifier`) prevents; rank
+    `OutOfFold.score`, not `decision`. Mean areas on noise, each of 40 rows left out, 40 draws
+    of three modalities with 85 features, standard errors 0.02 to 0.03: with ridge 0.41 for
+    `decision` and 0.48 for `score`, in late fusion 0.42 and 0.46; with the LS-SVM on fused
+    kernels 0.43 and 0.46. Ten stratified folds, scored on one scale: 0.50, 0.47 and 0.51.
     """
     from sklearn.base import clone
 
@@ -213,7 +235,7 @@ def out_of_fold(
     classes = np.unique(y)
     decision = np.empty((len(y),) if len(classes) == 2 else (len(y), len(classes)))
     probability = np.empty((len(y), len(classes)))
-    prediction = np.empty_like(y)
+    prediction, scale = np.empty_like(y), np.empty(len(y))
     for fold in range(folds.n_folds):
         test = folds.codes == fold
         if set(groups[test]) & set(groups[~test]):
@@ -232,6 +254,8 @@ def out_of_fold(
         decision[test] = fitted.decision_function(held_out)
         probability[test] = fitted.probabilities(decision[test])
         prediction[test] = fitted.winners(decision[test])
+        spread = np.sqrt(np.mean(np.square(fitted.cv_decision_)))
+        scale[test] = spread if spread > _NO_SPREAD else 1.0
         if advance:
             advance()
-    return OutOfFold(decision, probability, prediction, folds.n_folds)
+    return OutOfFold(decision, probability, prediction, folds.n_folds, scale)
