@@ -19,12 +19,14 @@ from fastmm.streams.masks import Mask
 from fastmm.streams.pipeline import flow
 from fastmm.streams.sinks import Sink, open_sink
 from fastmm.streams.sources import Region, Source, open_source
+from fastmm.streams.uploads import UploadedSource, uploaded
 
 __all__ = ["map_in_chunks"]
 
 # Bytes read and made for one chunk: large enough to hide what a chunk costs in Python, small
 # enough that the allocator hands the same memory out again, and that a cache keeps some of it.
 _CAP = {"cpu": 1 << 25, "simulator": 1 << 25, "cuda": 1 << 28}
+_CAP_UPLOADED = 1 << 26  # of pinned memory, and on the device of each of two buffers
 # From memory to memory nothing is made between: only that what a chunk costs is to be hidden,
 # some 0.4 ms once its images have taken the cache.
 _CAP_WITHIN = 1 << 27
@@ -60,7 +62,7 @@ def map_in_chunks(
     memory_limit : int, str or None
         Bytes that the call may take in addition to what is in memory already.
     out : array, memory-mapped array, chunked store, or None
-        Where the result goes; None: a new array.
+        Where the result goes; None: a new array. On a GPU: images on disk go up to it.
 
     Returns
     -------
@@ -78,7 +80,7 @@ def map_in_chunks(
     >>> map_in_chunks(np.negative, images, {}, spatial=2, cost=Cost(), memory_limit=200)[2, 1]
     array([-10., -11.])
     """
-    limit, source = check_limit(memory_limit), open_source(images)
+    limit, source = check_limit(memory_limit), uploaded(open_source(images), out)
     shape, rank = source.shape, len(source.shape)
     own_axes = max(0, rank - (rank - 1 if spatial is None else spatial))
     shape_out, dtype_out = _probe(function, source, named, own_axes)
@@ -94,6 +96,7 @@ def map_in_chunks(
         source.drop(())
         return result
     sink.make()
+    source.make(chunks.images * math.prod(shape[len(batch) :]) * source.dtype.itemsize)
 
     def read(region: Region) -> tuple[Any, Any]:
         source.fetch(region)
@@ -123,6 +126,8 @@ def map_in_chunks(
 def _cap(source: Source, sink: Sink) -> int:
     if source.is_view and sink.own:  # comes without a copy, and goes nowhere
         return sys.maxsize
+    if isinstance(source, UploadedSource):
+        return _CAP_UPLOADED
     cap = _CAP[source.space.kind]
     return max(cap, _CAP_WITHIN) if source.in_memory and sink.in_memory else cap
 
