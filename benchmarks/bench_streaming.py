@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from summary import put_into_readme
 
 import fastmm
 from fastmm.bench.machine import describe
@@ -184,12 +185,11 @@ def resident(key: str) -> float:
     return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith(key))
 
 
-def growing(most: int, names: list[str]) -> list[dict[str, Any]]:
+def growing(least: int, most: int, names: list[str]) -> Iterator[dict[str, Any]]:
     """Measure each operator on files that grow, at once and within a limit."""
-    found = []
     for name in names:
         for size in SIZES:
-            if size > most:
+            if not least <= size <= most:
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 images, out = written(Path(folder), name, size * 2, 512)
@@ -200,9 +200,8 @@ def growing(most: int, names: list[str]) -> list[dict[str, Any]]:
                 record["peak within"] = in_process("peak", *given, LIMIT)["peak"]
                 if size <= AT_ONCE:
                     record["peak at once"] = in_process("peak", *given, "")["peak"]
-            found.append(record)
             print(row(record), flush=True)
-    return found
+            yield record
 
 
 def row(record: dict[str, Any]) -> str:
@@ -243,6 +242,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--most", type=int, default=1024, help="MB of the largest file")
+    parser.add_argument("--least", type=int, default=0, help="MB of the smallest")
     parser.add_argument("--only", choices=sorted(OPERATORS), help="one operator")
     parser.add_argument("--json", type=Path, help="record to write; what it holds is kept")
     parser.add_argument("--readme", type=Path)
@@ -251,18 +251,18 @@ def main() -> None:
     if args.one:
         print(json.dumps({"times": times, "peak": peak}[args.one[0]](*args.one[1:])))
         return
-    found = growing(args.most, [args.only] if args.only else list(OPERATORS))
-    if args.json:
-        if args.json.exists():
-            before = json.loads(args.json.read_text())["growing"]
-            new = {(record["task"], record["MB"]) for record in found}
-            found += [record for record in before if (record["task"], record["MB"]) not in new]
-        found.sort(key=lambda record: (list(OPERATORS).index(record["task"]), record["MB"]))
-        args.json.write_text(json.dumps({"machine": describe(), "growing": found}, indent=1) + "\n")
-    if args.readme:
-        from summary import put_into_readme
-
-        put_into_readme(table(found), args.readme, "streaming")
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    if args.json and args.json.exists():
+        before = json.loads(args.json.read_text())["growing"]
+        found = {(record["task"], record["MB"]): record for record in before}
+    for record in growing(args.least, args.most, [args.only] if args.only else list(OPERATORS)):
+        found[record["task"], record["MB"]] = record
+        records = sorted(found.values(), key=lambda r: (list(OPERATORS).index(r["task"]), r["MB"]))
+        if args.json:
+            own = {"machine": describe(), "growing": records}
+            args.json.write_text(json.dumps(own, indent=1) + "\n")
+        if args.readme:
+            put_into_readme(table(records), args.readme, "streaming")
 
 
 if __name__ == "__main__":
