@@ -1,14 +1,16 @@
 """Two workers against one and against none; fits in chunks against fits in memory.
 
-``pytest benchmarks/bench_dask.py`` times each by itself. ``python benchmarks/bench_dask.py``
-takes turns, so that a ratio does not change with what else the machine does, and prints
-medians. Each worker has one core to itself: more would be taken by the threads that read.
+``pytest benchmarks/bench_dask.py`` times each by itself. ``python benchmarks/bench_dask.py
+[reading] [fitting]`` takes turns, so that a ratio does not change with what else the machine
+does, and prints medians. Each worker has one core to itself: more would be taken by the
+threads that read.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -145,8 +147,19 @@ def in_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, floa
     return {name: statistics.median(own) for name, own in times.items()}
 
 
-def main() -> None:
-    """Measure in turns and print."""
+def processor(call: Callable[[], Any], address: str) -> tuple[float, list[float]]:
+    """Return the processor time of a call here, and of each worker: load disturbs it little."""
+    from distributed import Client
+
+    with Client(address) as client:
+        before, start = client.run(time.process_time), time.process_time()
+        call()
+        here, after = time.process_time() - start, client.run(time.process_time)
+    return here, [after[worker] - before[worker] for worker in before]
+
+
+def reading() -> None:
+    """Measure reading and features, with no worker, one and two, in turns."""
     with tempfile.TemporaryDirectory() as folder, cluster(1) as one, cluster(2) as two:
         cohort = cohort_of(Path(folder), PATIENTS)
         found = in_turns(
@@ -160,11 +173,30 @@ def main() -> None:
         for name, seconds in found.items():
             print(f"read and describe {PATIENTS} patients, {name}: {seconds:.3f} s")
         print(f"two workers against one: {found['one worker'] / found['two workers']:.2f} times")
-        n, d = ROWS[0] // 2, ROWS[1] // 2
+        own = [processor(lambda at=at: spread(cohort, at), at) for at in (str(one), str(two))]
+        for name, (here, workers) in zip(("one worker", "two workers"), own, strict=True):
+            shares = ", ".join(f"{seconds:.2f}" for seconds in workers)
+            print(f"processor time, {name}: {shares} s, and {here:.2f} s that hands out and joins")
+        (alone_here, (all_of_it,)), (here, halves) = own
+        ratio = (alone_here + all_of_it) / (here + max(halves))
+        print(f"two against one by processor time, nothing overlapping: {ratio:.2f} times")
+
+
+def fitting() -> None:
+    """Measure a ridge search in memory, in chunks, and on dask arrays, in turns."""
+    n, d = ROWS[0] // 2, ROWS[1] // 2
+    with tempfile.TemporaryDirectory() as folder:
         found = in_turns(fits(*rows_of(Path(folder), n, d), "16MB"), rounds=3)
-        for name, seconds in found.items():
-            share = seconds / found["memory"]
-            print(f"ridge search {n} x {d}, {name}: {seconds:.3f} s, {share:.2f} of in memory")
+    for name, seconds in found.items():
+        share = seconds / found["memory"]
+        print(f"ridge search {n} x {d}, {name}: {seconds:.3f} s, {share:.2f} of in memory")
+
+
+def main() -> None:
+    """Measure what is named, or all, and print."""
+    parts = {"reading": reading, "fitting": fitting}
+    for name in sys.argv[1:] or parts:
+        parts[name]()
 
 
 if __name__ == "__main__":

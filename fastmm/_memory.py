@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["empty"]
+__all__ = ["empty", "made_in"]
 
 _LEAST = 1 << 25  # bytes that the C library does not keep
 _MOST = 1 << 30  # bytes that are kept at once
@@ -88,15 +91,24 @@ class _Lease:
         self._shelf.keep(self._block)
 
 
-_SHELF = _Shelf()
+class _Place(threading.local):
+    """Where this thread's next result of a size and dtype is to be made."""
+
+    array: NDArray[Any] | None = None
+
+
+_SHELF, _PLACE = _Shelf(), _Place()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_SHELF.clear)  # the parent's, which would be copied
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Return an array to be written, as numpy.empty does; large ones from memory used before."""
-    kind = np.dtype(dtype)
+    kind, place = np.dtype(dtype), _PLACE.array
     size = math.prod(shape) * kind.itemsize
+    if place is not None and place.nbytes == size and place.dtype == kind:
+        _PLACE.array = None
+        return place.reshape(shape)
     if size < _LEAST or size > _MOST or not _ABLE:
         return np.empty(shape, kind)
     try:
@@ -104,3 +116,17 @@ def empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     except OSError:  # no memory: NumPy knows how to say so
         return np.empty(shape, kind)
     return np.asarray(_Lease(_SHELF, block, tuple(map(int, shape)), kind))
+
+
+@contextmanager
+def made_in(place: NDArray[Any] | None) -> Iterator[None]:
+    """Have the next array that `empty` returns here, if it has this size and dtype, be `place`.
+
+    C-contiguous. An operator may make something else in it than its result, or nothing:
+    whoever gives a place looks where the result is.
+    """
+    _PLACE.array = place
+    try:
+        yield
+    finally:
+        _PLACE.array = None

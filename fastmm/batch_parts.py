@@ -18,7 +18,7 @@ from fastmm.read.rows import Plan, plan_rows
 from fastmm.read.source import Source
 from fastmm.streams.limits import say_bytes
 
-__all__ = ["Budget", "held_bytes", "plan_parts"]
+__all__ = ["Budget", "held_bytes", "plan_parts", "stored_bytes"]
 
 # Paths whose headers are in memory at a time; a folder may have hundreds of them.
 _FILES, _FOLDERS = 512, 4
@@ -65,7 +65,7 @@ class Budget:
 
 def held_bytes(plan: Plan, options: BatchOptions) -> int:
     """Return the bytes that files take while they are read, a thread each."""
-    sizes = sorted((_stored_bytes(job.header) for job in plan.jobs), reverse=True)
+    sizes = sorted((stored_bytes(job.header) for job in plan.jobs), reverse=True)
     staged = _STAGED if options.space.kind == "cuda" else 0
     return _COPIES * sum(sizes[:READERS]) + staged
 
@@ -122,7 +122,8 @@ def _cut(plan: Plan, first: int, stop: int, paths: tuple[int, int] | None) -> Pl
     return Plan(jobs, counts, units, notes, lost, stop - first)
 
 
-def _stored_bytes(source: Source) -> int:
+def stored_bytes(source: Source) -> int:
+    """Return the bytes of a file's pixels as they are stored, unpacked."""
     layout = getattr(source, "layout", None)
     if layout is not None and hasattr(layout, "n_bytes"):
         return int(layout.n_bytes)

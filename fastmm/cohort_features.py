@@ -63,9 +63,8 @@ def extract_blocks(
                 stage.images += _count(loaded.images)
             for slices in loaded.images:
                 if slices is not None and len(pictures[name]) < shown:
-                    middle = slices[len(slices) // 2]
                     # A view would keep all images of a part.
-                    pictures[name].append(middle if limit is None else middle.copy())
+                    pictures[name].append(slices[len(slices) // 2].copy())
                 del slices
             del loaded
         blocks[name] = parts[0] if len(parts) == 1 else join_blocks(parts)

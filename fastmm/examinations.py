@@ -40,7 +40,7 @@ def load_in_turn(
     """Load some examinations at a time, in order, as many as `limit` bytes hold.
 
     The caller lets go of one part before asking for the next. Scans with masks come one by
-    one, each read as a whole. `progress` counts examinations.
+    one, each read as a whole, which must fit. `progress` counts examinations.
     """
     given = [path for path in paths if path is not None]
     parts = _regions_in_turn if given and _masked(given) else _whole_in_turn
@@ -137,18 +137,22 @@ def _of_regions(modality: Any, regions: Sequence[Any]) -> Examinations:
 
 
 def _regions_in_turn(modality: Any, given: Any, device: str, limit: int) -> Iterator[Examinations]:
-    for region in _regions(modality, given, device):
+    for region in _regions(modality, given, device, limit):
         yield _of_regions(modality, [region])
+        del region
 
 
-def _regions(modality: Any, given: Any, device: str) -> Iterator[Any]:
+def _regions(modality: Any, given: Any, device: str, limit: int | None = None) -> Iterator[Any]:
     from fastmm._space import space_for
+    from fastmm.region_memory import check_region
     from fastmm.regions import read_region
 
-    asarray = space_for(device).asarray
+    space = space_for(device)
     for path, mask in given:
         try:
-            yield read_region(Path(path), Path(mask), modality, asarray)
+            if limit is not None:
+                check_region(Path(path), Path(mask), modality, limit)
+            yield read_region(Path(path), Path(mask), modality, space)
         except GeometryError as error:
             raise GeometryError(f"{path}, with the mask {mask}: {error}") from None
 

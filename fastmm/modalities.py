@@ -166,7 +166,8 @@ class ImageModality:
             Where what is read becomes features.
         memory_limit : int or str, optional
             Bytes for images and for reading them, such as "2GB": paths are read some at a
-            time, and only the features stay.
+            time, and only the features stay. A scan with a mask is read as a whole: one that
+            does not fit is an error, before its pixels are read.
 
         Returns
         -------

@@ -13,7 +13,7 @@ from fastmm.read.volume import Volume
 __all__ = ["SIZE_NAMES", "RegionSize", "has_lengths", "measure_region"]
 
 SIZE_NAMES = ("volume (ml)", "longest extent (mm)")
-_PAIRS = 1 << 22  # distances computed at once
+_PAIRS = 1 << 18  # distances computed at once, in 8 MB
 
 
 class RegionSize(NamedTuple):

@@ -20,7 +20,7 @@ from fastmm.read.reading import read_volume
 from fastmm.read.volume import Volume
 from fastmm.region_features import statistic_names
 from fastmm.region_sizes import measure_region
-from fastmm.regions import crop_to_region, mask_on
+from fastmm.regions import mask_on, region_box
 from fastmm.validate.nested import out_of_fold
 
 
@@ -28,6 +28,11 @@ def volume(array, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0)):
     affine = np.diag([spacing[2], spacing[1], spacing[0], 1.0])
     affine[:3, 3] = origin
     return Volume(np.asarray(array, np.float32), "a.u.", spacing, affine)
+
+
+def crop_to_region(images, inside, mask, shape, margin):
+    kept, box = region_box(mask, shape, margin)
+    return images[kept][:, *box], inside[kept][:, *box]
 
 
 def test_a_finer_mask_is_brought_to_the_scan_by_the_nearest_voxel():

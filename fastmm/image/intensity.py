@@ -39,7 +39,8 @@ def window(
         Bytes that the call may take beside what is in memory already, such as "2GB": images
         go through in chunks that fit. The result counts, unless `out` is given.
     out : array, optional
-        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which images on disk go up in chunks.
 
     Returns
     -------
@@ -117,7 +118,8 @@ def normalize(
         Bytes that the call may take beside what is in memory already, such as "2GB": images
         go through in chunks that fit. The result counts, unless `out` is given.
     out : array, optional
-        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which images on disk go up in chunks.
 
     Returns
     -------
@@ -197,7 +199,8 @@ def clip_histogram(
         Bytes that the call may take beside what is in memory already, such as "2GB": images
         go through in chunks that fit. The result counts, unless `out` is given.
     out : array, optional
-        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which images on disk go up in chunks.
 
     Returns
     -------

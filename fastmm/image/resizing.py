@@ -59,7 +59,8 @@ def resize(
         Bytes that the call may take beside what is in memory already, such as "2GB": images
         go through in chunks that fit. The result counts, unless `out` is given.
     out : array, optional
-        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype.
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which images on disk go up in chunks.
 
     Returns
     -------

@@ -55,7 +55,7 @@ class Plan:
 
 def plan_rows(
     paths: Sequence[Path],
-    pool: Executor,
+    pool: Executor | None,
     faults: Report | None,
     adapt: Callable[[Source], Source] = lambda source: source,
 ) -> Plan:

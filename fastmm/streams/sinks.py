@@ -34,9 +34,18 @@ class Sink:
         """Return what the caller gets."""
         return self._out
 
+    def place(self, region: Region) -> np.ndarray[Any, Any] | None:
+        """Return where a part may be made, which spares to copy it there, if that can be."""
+        if not isinstance(self._array, np.ndarray):
+            return None
+        part = np.asarray(self._array[region or ...])
+        return part if part.flags.c_contiguous and part.flags.aligned else None
+
     def write(self, region: Region, part: Any) -> None:
-        """Write a part."""
-        self._array[region or ...] = part
+        """Write a part, unless it was made in its place."""
+        target = self._array[region or ...]
+        if not _is_same(target, part):
+            target[...] = part
 
 
 class _OwnSink(Sink):
@@ -47,7 +56,7 @@ class _OwnSink(Sink):
         self._source, self._shape, self._dtype = source, shape, dtype
 
     def make(self) -> None:
-        self._array = self._source.space.xp.empty(self._shape, self._dtype)
+        self._array = self._source.space.empty(self._shape, self._dtype)
 
     def finish(self) -> Any:
         return self._source.leave(self._array)
@@ -61,11 +70,13 @@ class _MappedSink(Sink):
         self.extra = around(array)
 
     def write(self, region: Region, part: Any) -> None:
-        self._array[region or ...] = part
+        super().write(region, part)
         drop_pages(self._array[region or ...])
 
 
 class _StoredSink(Sink):
+    """A chunked store; parts are made in memory, and encoded from there."""
+
     in_memory, copies = False, 3.0
 
     def __init__(self, array: Any) -> None:
@@ -137,9 +148,20 @@ def open_sink(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], source: So
         )
     if source.overlaps(native):
         raise ValueError("`out` must not share memory with `images`; give another array.")
-    if isinstance(out, np.ndarray) and mapping_of(out) is not None:
-        return _MappedSink(out, out)
-    return Sink(native, out)
+    if not isinstance(out, np.ndarray):
+        return Sink(native, out)
+    # Not `native`, which of another byte order is a copy.
+    return Sink(np.asarray(out), out) if mapping_of(out) is None else _MappedSink(out, out)
+
+
+def _is_same(target: Any, part: Any) -> bool:
+    """Say whether an array on the host is the very memory of another."""
+    if not (isinstance(target, np.ndarray) and isinstance(part, np.ndarray)):
+        return False
+    one, other = target.__array_interface__, part.__array_interface__
+    return (one["data"][0], target.strides, target.shape, target.dtype) == (
+        other["data"][0], part.strides, part.shape, part.dtype,
+    )  # fmt: skip
 
 
 def _check(shape: Any, dtype: np.dtype[Any], wanted: tuple[int, ...], kind: np.dtype[Any]) -> None:

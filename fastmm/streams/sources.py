@@ -73,6 +73,9 @@ class Source:
         """Return a part as an array of the source's space."""
         return self._images[region or ...]
 
+    def make(self, n_bytes: int) -> None:
+        """Allocate what chunks of so many bytes need on their way."""
+
     def fetch(self, region: Region) -> None:
         """Begin to bring a part from the disk, if that is how it comes."""
 
