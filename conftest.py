@@ -23,6 +23,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if whole and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
         config.option.numprocesses = min(4, os.cpu_count() or 1)
         config.option.dist = "loadfile"
+        # Files by name: those of many tests first, as is usual, would leave the few tests that
+        # take longest (benchmarks, commands, clusters) to one worker at the end.
+        config.option.loadscopereorder = False
 
 
 @dataclass(frozen=True)

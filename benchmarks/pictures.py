@@ -73,29 +73,36 @@ def draw(path: Path, pictures: list[tuple[str, np.ndarray]]) -> None:
 
     columns = 6
     rows = -(-len(pictures) // columns)
-    figure = Figure(figsize=(3.2 * columns, 3.5 * rows))
-    for place, (name, picture) in enumerate(pictures, start=1):
-        axes = figure.add_subplot(rows, columns, place)
+    # As high as the highest picture of each row, and its title.
+    heights = [
+        max(p.shape[0] / p.shape[1] for _, p in pictures[row * columns : (row + 1) * columns])
+        for row in range(rows)
+    ]
+    size = (3.2 * columns, sum(3.1 * height + 0.5 for height in heights))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.add_gridspec(rows, columns, height_ratios=[h + 0.16 for h in heights])
+    for place, (name, picture) in enumerate(pictures):
+        axes = figure.add_subplot(grid[divmod(place, columns)], anchor="N")
         low, high = np.percentile(picture, (1, 99.5))
         axes.imshow(picture, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
         shape = " x ".join(map(str, picture.shape))
         title = f"{name}\n{shape}, {picture.min():.4g} to {picture.max():.4g}"
         axes.set_title(title, fontsize=8)
         axes.set_axis_off()
-    figure.tight_layout()
     figure.savefig(path, dpi=70)
 
 
 def resampled(ct: Any, mr: Any, pet: Any, z: int) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the CT slice, and MR and PET on its grid; voxels outside hold the lowest value."""
-    yield "CT", fastmm.window(ct.array[z], CENTER, WIDTH)
-    for name, volume in (("MR", mr), ("PET", pet)):
+    for name, volume in (("MR", mr), ("PET", pet)):  # a row of six for each
+        yield "CT", fastmm.window(ct.array[z], CENTER, WIDTH)
         for method in ("nearest", "linear", "cubic"):
             found = fastmm.resample(volume, like=ct, interpolation=method)
             yield f"{name} on CT's grid, {method}", found.array[z]
             seen = fastmm.normalize(found.array[z], "percentile", clip=(0, 1))
         yield f"CT and {name}", 0.5 * fastmm.window(ct.array[z], CENTER, WIDTH) + 0.5 * seen
-        yield f"{name}, 2 mm", fastmm.resample(volume, spacing=2.0).array[0]
+        finer = fastmm.resample(volume, spacing=2.0).array
+        yield f"{name}, 2 mm, middle slice", finer[len(finer) // 2]
 
 
 def main() -> None:

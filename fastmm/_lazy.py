@@ -83,34 +83,29 @@ def streamed(spatial: str | int, cost: Cost | None = None) -> Callable[[F], F]:
     return decorate
 
 
-def streamed_transform(cost: Cost | None = None) -> Callable[[F], F]:
-    """Let the method ``transform(self, images)`` do as `streamed` functions; rows are axis 0."""
-    cost = cost or Cost()
+def streamed_transform(method: F) -> F:
+    """Let ``transform(self, images)`` do as `streamed` functions, at ``self._cost``."""
+    name = method.__name__
 
-    def decorate(method: F) -> F:
-        name = method.__name__
+    @wraps(method)
+    def entry(self: Any, images: Any, *, memory_limit: Any = None, out: Any = None) -> Any:
+        if memory_limit is None and out is None and type(images) in _PLAIN:
+            return method(self, images)
+        if type(images).__module__.startswith("dask."):
+            refuse_for_dask(memory_limit, out)
+            from fastmm.dask_images import map_images
 
-        @wraps(method)
-        def entry(self: Any, images: Any, *, memory_limit: Any = None, out: Any = None) -> Any:
-            if memory_limit is None and out is None and type(images) in _PLAIN:
-                return method(self, images)
-            if type(images).__module__.startswith("dask."):
-                refuse_for_dask(memory_limit, out)
-                from fastmm.dask_images import map_images
+            return map_images(getattr(self, name), images, images.ndim - 1, {})
+        if memory_limit is None and out is None and _is_plain(images):
+            return method(self, images)
+        from fastmm.streams.mapping import map_in_chunks
 
-                return map_images(getattr(self, name), images, images.ndim - 1, {})
-            if memory_limit is None and out is None and _is_plain(images):
-                return method(self, images)
-            from fastmm.streams.mapping import map_in_chunks
+        return map_in_chunks(
+            method.__get__(self), images, {}, spatial=None, cost=self._cost,
+            memory_limit=memory_limit, out=out,
+        )  # fmt: skip
 
-            return map_in_chunks(
-                method.__get__(self), images, {}, spatial=None, cost=cost,
-                memory_limit=memory_limit, out=out,
-            )  # fmt: skip
-
-        return entry  # type: ignore[return-value]
-
-    return decorate
+    return entry  # type: ignore[return-value]
 
 
 def _spatial(spatial: str | int, named: dict[str, Any]) -> int:

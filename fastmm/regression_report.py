@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from fastmm._files import replacing
-from fastmm.report.number_figures import draw_errors, draw_observed
+from fastmm.report.figures import draw_observed
+from fastmm.report.forests import draw_errors
 from fastmm.report.pictures import choose_pictures
 from fastmm.report.tables import Table, flatten, modality_table, stage_table
 from fastmm.report.text import amount, interval_name, moment

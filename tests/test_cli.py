@@ -1,11 +1,14 @@
 """The command line, as a person types it: files in, files out, errors in one line."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
 import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,9 +21,30 @@ from fastmm.commands.columns import check_choices
 from fastmm.datasets import make_cohort
 
 
-def fastmm(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+def typed(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person does, in a process of its own."""
     command = [sys.executable, "-m", "fastmm", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=check, timeout=300)
+
+
+def fastmm(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process, which spares its imports (seconds each time)."""
+    out, err, code = io.StringIO(), io.StringIO(), None
+    with (
+        mock.patch.object(sys, "argv", ["fastmm", *map(str, arguments)]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        warnings.catch_warnings(),  # main shows them in its own way
+    ):
+        warnings.simplefilter("default")
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+    done = subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+    if check:
+        assert code == 0, done.stderr
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +59,7 @@ TABLES = ("--table", "age,pack_years,sex", "--table", "expression.csv:patient")
 @pytest.fixture(scope="module")
 def study(cohort, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("study")
-    fastmm(
+    typed(
         "train", cohort, "--label", "malignant", "--group", "patient", "--image", "ct",
         "--image", "mr", "--window", "ct=-600,1500", *TABLES, "--output", output,
     )  # fmt: skip
@@ -118,7 +142,7 @@ def test_kernel_fusion_with_the_lssvm(cohort, tmp_path):
 
 
 def test_demo_runs_the_whole_job(tmp_path):
-    done = fastmm("demo", "--output", tmp_path / "demo", "--patients", 12)
+    done = typed("demo", "--output", tmp_path / "demo", "--patients", 12)
     assert {p.name for p in (tmp_path / "demo").iterdir()} == {
         "cohort-12-seed0", "report.html", "report.json", "predictions.csv", "model.fastmm",
     }  # fmt: skip
@@ -132,7 +156,7 @@ def test_demo_runs_the_whole_job(tmp_path):
 
 
 def test_info_tells_versions_and_devices():
-    text = fastmm("info").stdout
+    text = typed("info").stdout
     for part in ("fastmm", "numba", "NumPy arrays", "compiled kernels"):
         assert part in text
 
@@ -185,6 +209,12 @@ def test_mistakes_are_one_line_and_status_1(arguments, message, cohort, tmp_path
     assert "Traceback" not in done.stderr
     assert "validate" not in done.stderr  # found before the long work
     assert not (tmp_path / "out").exists()
+
+
+def test_a_process_ends_with_the_message_and_status(cohort, tmp_path):
+    arguments = ("predict", cohort, cohort, "--output", tmp_path / "out")
+    own, here = typed(*arguments, check=False), fastmm(*arguments, check=False)
+    assert (own.returncode, own.stdout, own.stderr) == (1, here.stdout, here.stderr)
 
 
 def small_cohort(folder: Path, files: list[str]) -> Path:

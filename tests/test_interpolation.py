@@ -68,9 +68,16 @@ def near(got, expected, images, tolerance=2e-6):
     assert np.abs(got - expected).max() <= tolerance * largest
 
 
+def dtypes_and_sizes():
+    """Pair float32 with every size, and each other dtype with 4 of them, others for each."""
+    for i, dtype in enumerate(DTYPES):
+        for k, (before, after) in enumerate(SIZES):
+            if i == 0 or (k - i) % len(SIZES) in (0, 3, 7, 10):
+                yield dtype, before, after
+
+
 @methods
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("before", "after"), SIZES)
+@pytest.mark.parametrize(("dtype", "before", "after"), list(dtypes_and_sizes()))
 def test_equals_the_definition(dtype, before, after, interpolation, antialias):
     images = draw(dtype, (2, *before))
     got = resize(images, after, interpolation=interpolation, antialias=antialias)

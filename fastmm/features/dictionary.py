@@ -7,34 +7,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from fastmm._check import integer, number, one_of, sizes
-from fastmm._lazy import Cost, streamed_transform
+from fastmm._lazy import Cost
 from fastmm._space import Space, telling_of_memory
 from fastmm.features.atoms import learn_atoms
-from fastmm.features.contrast import Contrast, draw_places, measure_contrast, sample_rows
-from fastmm.features.encoding import Atoms, encode
-from fastmm.features.geometry import PatchPlaces, patch_places
-from fastmm.features.layers import Responses, fit_below
-from fastmm.features.pooling import (
-    Pools,
-    Tiles,
-    average_neighbours,
-    check_pools,
-    make_tiles,
-    name_cells,
+from fastmm.features.contrast import draw_places, measure_contrast, sample_rows
+from fastmm.features.image_transformer import ImageTransformer
+from fastmm.features.layers import (
+    SIGNS,
+    Responses,
+    fit_below,
+    layout_of,
+    name_features,
+    pooled_responses,
 )
 from fastmm.features.stacks import take_stack
 
 __all__ = ["PatchDictionary"]
 
-_SIGNS = ("both", "positive", "absolute")
 
-
-class PatchDictionary(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class PatchDictionary(ImageTransformer):
     r"""Pooled responses of all patches of an image to a learnt dictionary.
 
     A patch :math:`x` of :math:`K` pixels is normalised to :math:`z = (x - \bar x) /
@@ -148,6 +142,8 @@ class PatchDictionary(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     (20, 64)
     """
 
+    _cost = Cost(outputs=2, size=12 << 20, device_size=3 << 27)
+
     def __init__(
         self,
         patch_size: Sequence[int],
@@ -210,14 +206,14 @@ class PatchDictionary(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         TypeError
             If `images` is no array of real numbers.
         """
-        space, stack, shape, _ = self._take(images)
+        space, stack, shape, _ = take_stack(self, images, self._spatial_axes())
         count, rounds = self._check()
         rng = np.random.default_rng(integer(self.seed, "seed", minimum=0))
         self.below_ = None
         if self.below is not None:
             self.below_ = fit_below(self.below, images, len(self.patch_size), PatchDictionary)
             stack = Responses(self.below_, space, stack)
-        patches, _ = self._layout(stack.shape)
+        patches, _ = layout_of(self, stack.shape)
         with telling_of_memory(space):
             most = integer(self.n_patches, "n_patches")
             places = draw_places(len(stack), patches.counts, most, rng)
@@ -244,7 +240,7 @@ class PatchDictionary(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _check(self) -> tuple[int, int]:
         """Check what is not looked at before; return the number of atoms, rounds to learn them."""
         number(self.threshold, "threshold", minimum=0)
-        one_of(self.sign, "sign", _SIGNS)
+        one_of(self.sign, "sign", tuple(SIGNS))
         one_of(self.atoms, "atoms", ("kmeans", "random"))
         rounds = integer(self.rounds, "rounds", minimum=0)
         return integer(self.n_atoms, "n_atoms"), 0 if self.atoms == "random" else rounds
@@ -257,58 +253,6 @@ class PatchDictionary(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             rows = (rows.astype(np.float64) @ self.axes_).astype(np.float32)
         return rows.reshape(len(rows), *self.patch_shape_)
 
-    @streamed_transform(Cost(outputs=2, size=12 << 20, device_size=3 << 27))
-    def transform(
-        self, images: Any, *, memory_limit: int | str | None = None, out: Any = None
-    ) -> Any:
-        r"""Return the pooled responses of images.
-
-        Parameters
-        ----------
-        images : array of shape (n, \*image_shape_)
-            Images of the shape seen in `fit`.
-        memory_limit : int or str, optional
-            As in `fastmm.resize`: bytes that the call may take, such as "2GB".
-        out : array, optional
-            Where the features go: a NumPy, memory-mapped or zarr array of their shape.
-
-        Returns
-        -------
-        float32 array of shape (n, features)
-            Features, by cells, then signs, then atoms; on the device, and of the library,
-            that `images` came from.
-
-        Raises
-        ------
-        ValueError
-            If an image has another shape, or holds NaN or infinity.
-        NotFittedError
-            If the dictionary is not fitted.
-        """
-        check_is_fitted(self)
-        space, stack, _, leave = self._take(images, fitted=True)
-        with telling_of_memory(space):
-            found = self._encode(space, stack)
-            return leave(found.reshape(len(found), math.prod(found.shape[1:])))
-
-    def _encode(self, space: Space, stack: Any) -> Any:
-        """Return the features of images (n, channels, ...) as (n, cells, signs, atoms)."""
-        if self.below_ is not None:
-            stack = Responses(self.below_, space, stack)
-        patches, tiles = self._layout(stack.shape)
-        contrast = Contrast(float(self.gain_), np.asarray(self.floors_, np.float32))
-        limit = number(self.threshold, "threshold", minimum=0)
-        filters, axes = self.filters_.reshape(len(self.atoms_), -1), None
-        if self.axes_ is not None and self.atoms_.size + self.axes_.size < 0.7 * filters.size:
-            filters, axes = self.atoms_, space.asarray(np.asarray(self.axes_))
-        atoms = Atoms(space.asarray(np.asarray(filters)), axes, contrast, limit)
-        found = encode(space, stack, patches, tiles, atoms)
-        if one_of(self.sign, "sign", _SIGNS) == "positive":
-            found = found[:, :, :1]
-        elif self.sign == "absolute":
-            found = found.sum(2, keepdims=True)
-        return average_neighbours(found, tiles.key[1], integer(self.overlap, "overlap"))
-
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:
         """Return the name of each feature, such as "6x6[0,5] atom 17 +".
 
@@ -320,37 +264,14 @@ class PatchDictionary(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         array of shape (features,), object
-            Grid and cell, atom, and sign ("+", "-" or "" for the sum).
+            Grid and cell, atom, and sign ("+", "-" or "" for the sum): in the order of
+            features, by cells, then signs, then atoms.
         """
         check_is_fitted(self)
-        signs = {"both": (" +", " -"), "positive": (" +",), "absolute": ("",)}[self.sign]
-        cells, atoms = name_cells(self._pools(), self.overlap), range(len(self.atoms_))
-        names = [f"{cell} atom {k}{sign}" for cell in cells for sign in signs for k in atoms]
-        return np.array(names, dtype=object)
+        return np.array(name_features(self), dtype=object)
 
-    __metadata_request__transform = {"memory_limit": UNUSED, "out": UNUSED}  # noqa: RUF012
+    def _encode(self, space: Space, stack: Any) -> Any:
+        return pooled_responses(self, space, stack)
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.two_d_array = len(self.patch_size) == 1
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
-    def _take(self, images: Any, *, fitted: bool = False) -> Any:
-        spatial = len(sizes(self.patch_size, "patch_size"))
-        return take_stack(self, images, spatial, fitted=fitted)
-
-    def _pools(self) -> Pools:
-        pools = check_pools(self.pool, len(self.patch_size))
-        overlap = integer(self.overlap, "overlap")
-        if overlap > 1 and (len(pools) > 1 or overlap > min(pools[0])):
-            raise ValueError(
-                "`overlap` must be 1 for several grids, and at most the number of cells along "
-                f"each axis, got {overlap} for `pool` {pools}."
-            )
-        return pools
-
-    def _layout(self, shape: tuple[int, ...]) -> tuple[PatchPlaces, Tiles]:
-        patches = patch_places(tuple(shape), self.patch_size, self.step, self.dilation)
-        return patches, make_tiles(patches.counts, self._pools())
+    def _spatial_axes(self) -> int:
+        return len(sizes(self.patch_size, "patch_size"))

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from fastmm._check import integer, number
-from fastmm._lazy import Cost, streamed_transform
+from fastmm._lazy import Cost
 from fastmm._space import Space, telling_of_memory
 from fastmm.features.descriptors import draw_descriptors, parts_of, principal_axes
 from fastmm.features.gradients import (
@@ -22,13 +20,14 @@ from fastmm.features.gradients import (
     descriptor_positions,
     measure_gradients,
 )
+from fastmm.features.image_transformer import ImageTransformer
 from fastmm.features.mixture import Mixture, deviations, fit_mixture
 from fastmm.features.stacks import take_stack
 
 __all__ = ["FisherVectors"]
 
 
-class FisherVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class FisherVectors(ImageTransformer):
     r"""Deviations of an image's gradient descriptors from a mixture of Gaussians.
 
     A descriptor holds the gradients around a place in 4 x 4 cells by orientation (dense
@@ -117,6 +116,8 @@ class FisherVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     (9, 96)
     """
 
+    _cost = Cost(size=24 << 20, device_size=3 << 28)
+
     def __init__(
         self,
         cells: Sequence[float] = (3, 4),
@@ -169,7 +170,7 @@ class FisherVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         TypeError
             If `images` is no array of real numbers.
         """
-        space, stack, shape, _ = take_stack(self, images, 2)
+        space, stack, shape, _ = take_stack(self, images, self._spatial_axes())
         count, rounds = integer(self.n_gaussians, "n_gaussians"), integer(self.rounds, "rounds")
         number(self.power, "power", above=0)
         rng = np.random.default_rng(integer(self.seed, "seed", minimum=0))
@@ -194,39 +195,6 @@ class FisherVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.image_shape_, self.n_features_in_ = shape[1:], math.prod(shape[1:])
         return self
 
-    @streamed_transform(Cost(size=24 << 20, device_size=3 << 28))
-    def transform(
-        self, images: Any, *, memory_limit: int | str | None = None, out: Any = None
-    ) -> Any:
-        r"""Return the Fisher vectors of images.
-
-        Parameters
-        ----------
-        images : array of shape (n, \*image_shape_)
-            Images of the shape seen in `fit`.
-        memory_limit : int or str, optional
-            As in `fastmm.resize`: bytes that the call may take, such as "2GB".
-        out : array, optional
-            Where the features go: a NumPy, memory-mapped or zarr array of their shape.
-
-        Returns
-        -------
-        float32 array of shape (n, features)
-            Deviations of means, then of variances, by Gaussian, then by component; on the
-            device, and of the library, that `images` came from.
-
-        Raises
-        ------
-        ValueError
-            If an image has another shape, or holds NaN or infinity.
-        NotFittedError
-            If the model is not fitted.
-        """
-        check_is_fitted(self)
-        space, stack, _, leave = take_stack(self, images, 2, fitted=True)
-        with telling_of_memory(space):
-            return leave(self._encode(space, stack))
-
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Return the name of each feature, such as "mean 12 of Gaussian 3".
 
@@ -238,7 +206,8 @@ class FisherVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         array of shape (features,), object
-            Names; the last two components are row and column, if `position` is not 0.
+            Means, then variances, by Gaussian, then by component; the last two components are
+            row and column, if `position` is not 0.
         """
         check_is_fitted(self)
         count, size = self.means_.shape
@@ -252,14 +221,8 @@ class FisherVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             dtype=object,
         )
 
-    __metadata_request__transform = {"memory_limit": UNUSED, "out": UNUSED}  # noqa: RUF012
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.two_d_array = False
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+    def _spatial_axes(self) -> int:
+        return 2
 
     def _cells(self) -> tuple[float, ...]:
         given: Any = self.cells if isinstance(self.cells, Sequence) else (self.cells,)

@@ -7,16 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fastmm.report.figures import draw_contributions, draw_distributions, draw_roc, draw_scores
+from fastmm.report.curves import draw_calibration, draw_learning, draw_roc
+from fastmm.report.figures import draw_contributions, draw_distributions
+from fastmm.report.forests import draw_differences, draw_scores, draw_subgroups
 from fastmm.report.leading import Row, index_of, key_of, rows_with_auc
 from fastmm.report.text import text
-from fastmm.report.theme import assign_colors
-from fastmm.report.validation_figures import (
-    draw_calibration,
-    draw_differences,
-    draw_learning,
-    draw_subgroups,
-)
+from fastmm.report.theme import Look, assign_looks
 from fastmm.report.values import is_number
 
 __all__ = ["count_unscored", "draw_all", "find_calibration", "find_curves"]
@@ -31,7 +27,7 @@ def draw_all(tree: Mapping[str, Any], best: Row | None, interval: str) -> dict[s
         for row in tree["contributions"]
         if is_number(row.get("share"))
     ]
-    colors = assign_colors(
+    looks = assign_looks(
         [
             *(str(row["features"]) for row in tree["scores"]),
             *(row["name"] for row in shares),
@@ -41,24 +37,24 @@ def draw_all(tree: Mapping[str, Any], best: Row | None, interval: str) -> dict[s
     )
     if rows:
         chosen = index_of(rows_with_auc(tree), best)
-        drawings["scores"] = draw_scores(rows, colors=colors, chosen=chosen, interval=interval)
+        drawings["scores"] = draw_scores(rows, looks=looks, chosen=chosen, interval=interval)
     if curves:
-        drawings["roc"] = draw_roc(curves, colors=colors, chosen=index_of(curves, best))
+        drawings["roc"] = draw_roc(curves, looks=looks, chosen=index_of(curves, best))
     if groups := _scores_by_class(tree):
         drawings["distributions"] = draw_distributions(groups, xlabel="Out-of-fold score (no unit)")
     if shares:
-        drawings["contributions"] = draw_contributions(shares, colors=colors)
-    return drawings | _draw_validation(tree, best, colors)
+        drawings["contributions"] = draw_contributions(shares, looks=looks)
+    return drawings | _draw_validation(tree, best, looks)
 
 
 def _draw_validation(
-    tree: Mapping[str, Any], best: Row | None, colors: Mapping[str, str]
+    tree: Mapping[str, Any], best: Row | None, looks: Mapping[str, Look]
 ) -> dict[str, str]:
     drawings: dict[str, str] = {}
     tests = _known(tree["comparisons"], "difference", "difference_low", "difference_high")
     if tests:
         rows = [{**row, "against": str(row.get("against"))} for row in tests]
-        drawings["differences"] = draw_differences(rows, colors=colors)
+        drawings["differences"] = draw_differences(rows, looks=looks)
     if bins := find_calibration(tree, best):
         drawings["calibration"] = draw_calibration(bins)
     if groups := _known(tree["subgroups"], "auc", "auc_low", "auc_high"):
@@ -72,7 +68,7 @@ def _draw_validation(
         if points:
             lines.append({"features": str(curve.get("features")), "points": points})
     if lines:
-        drawings["learning"] = draw_learning(lines, colors=colors)
+        drawings["learning"] = draw_learning(lines, looks=looks)
     return drawings
 
 
