@@ -90,11 +90,8 @@ class RidgeProblem(RidgeSystem):
         """Return the folds that are cheaper by columns, kept from one batch to the next."""
         if not spectrum.primal:
             return None
-        if (
-            self._large is None
-            or self._large[0] is not spectrum.basis
-            or self._large[1] is not folds
-        ):
+        known = self._large
+        if known is None or known[0] is not spectrum.basis or known[1] is not folds:
             rows = [fold for batch in folds.batches if not self._by_rows(batch) for fold in batch]
             unit = self.design.unit
             made = LargeFolds(spectrum.basis, unit, rows, self.space) if rows else None
