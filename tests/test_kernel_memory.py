@@ -165,6 +165,8 @@ def test_wrong_arguments_are_refused(tmp_path):
         LSSVC(kernel="precomputed", solver="nystrom").fit(X @ X.T, labels)
     with pytest.raises(ValueError, match=r"Raise `memory_limit`\.$"):
         LSSVC(kernel="precomputed", memory_limit="100kB").fit(X @ X.T, labels)
+    with pytest.raises(ValueError, match='`solver` must not be "nystrom"'):
+        permutation_test(LSSVC(solver="nystrom"), X, labels > 0, n_permutations=9)
     with pytest.raises(ValueError, match="`solver` must be one of"):
         LSSVCCV(solver="cg").fit(X, labels)
     with pytest.raises(ValueError, match="`alphas` must be greater than 0"):
