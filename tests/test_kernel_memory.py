@@ -17,6 +17,7 @@ from fastmm import (
     KernelRidge,
     KernelRidgeCV,
     load_model,
+    permutation_test,
     rbf_kernel,
     save_model,
 )
