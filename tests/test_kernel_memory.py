@@ -17,7 +17,6 @@ from fastmm import (
     KernelRidge,
     KernelRidgeCV,
     load_model,
-    permutation_test,
     rbf_kernel,
     save_model,
 )
@@ -26,6 +25,7 @@ from fastmm.solve.kernel.exact import training_gram
 from fastmm.solve.kernel.gram import KernelFunction
 from fastmm.solve.kernel.system import KernelSystem
 from fastmm.solve.svm.tiles import TiledKernel
+from fastmm.validate.permutation import permutation_test
 
 ALPHAS = (0.1, 1.0, 10.0)
 MACHINES = {
