@@ -51,10 +51,10 @@ if TYPE_CHECKING:
     from fastmm.read.scanning import scan as scan
     from fastmm.read.series_info import SeriesInfo as SeriesInfo
     from fastmm.read.volume import Volume as Volume
-    from fastmm.solve.kernel.feature_machine import (
+    from fastmm.solve.kernel.feature_classifier import (
         FeatureMachineClassifier as FeatureMachineClassifier,
     )
-    from fastmm.solve.kernel.feature_machine import (
+    from fastmm.solve.kernel.feature_regressor import (
         FeatureMachineRegressor as FeatureMachineRegressor,
     )
     from fastmm.solve.kernel.kernel_ridge import KernelRidge as KernelRidge
@@ -109,8 +109,8 @@ _HOMES = {
     "SeriesInfo": "read.series_info",
     "Volume": "read.volume",
     "LinearCombination": "solve.ridge.combination",
-    "FeatureMachineClassifier": "solve.kernel.feature_machine",
-    "FeatureMachineRegressor": "solve.kernel.feature_machine",
+    "FeatureMachineClassifier": "solve.kernel.feature_classifier",
+    "FeatureMachineRegressor": "solve.kernel.feature_regressor",
     "KernelRidge": "solve.kernel.kernel_ridge",
     "KernelRidgeCV": "solve.kernel.kernel_ridge_search",
     "Ridge": "solve.ridge.ridge",

@@ -13,8 +13,8 @@ __all__ = ["CLASSES", "read_tree", "write_tree"]
 # Where the classes live that a file may name; anything else is refused.
 CLASSES = {
     "LinearCombination": "fastmm.solve.ridge.combination",
-    "FeatureMachineClassifier": "fastmm.solve.kernel.feature_machine",
-    "FeatureMachineRegressor": "fastmm.solve.kernel.feature_machine",
+    "FeatureMachineClassifier": "fastmm.solve.kernel.feature_classifier",
+    "FeatureMachineRegressor": "fastmm.solve.kernel.feature_regressor",
     "KernelRidge": "fastmm.solve.kernel.kernel_ridge",
     "KernelRidgeCV": "fastmm.solve.kernel.kernel_ridge_search",
     "DensePatchRidge": "fastmm.solve.patches.dense_ridge",

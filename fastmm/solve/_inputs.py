@@ -31,6 +31,7 @@ class Training(NamedTuple):
     X: Any
     y: Any
     weight: Any  # float64 (n,) or None
+    own: bool = False  # whether X was read for this fit, so that nobody else will change it
 
     def host_weight(self) -> np.ndarray[Any, Any] | None:
         """Return the weights on the host."""

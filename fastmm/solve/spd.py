@@ -14,8 +14,14 @@ __all__ = ["RCOND", "cholesky", "inverse_spd", "solve_spd"]
 RCOND = 1e-7  # reciprocal condition number, below which a Gram matrix has lost the digits
 
 
-def cholesky(matrix: Any, space: Space) -> Callable[[Any], Any] | None:
-    """Return a solver for a symmetric positive definite matrix; None if it is not."""
+_MIRRORED = 256  # columns at a time
+
+
+def cholesky(matrix: Any, space: Space, *, overwrite: bool = False) -> Callable[[Any], Any] | None:
+    """Return a solver for a symmetric positive definite matrix; None if it is not.
+
+    With `overwrite` the factor may take the place of the matrix.
+    """
     if space.kind == "cuda":
         from cupyx import errstate
         from cupyx.scipy.linalg import solve_triangular
@@ -25,18 +31,20 @@ def cholesky(matrix: Any, space: Space) -> Callable[[Any], Any] | None:
                 lower = space.xp.linalg.cholesky(matrix)
         except np.linalg.LinAlgError:
             return None
-        if not _definite(lower, matrix):
+        if not _definite(lower, float(matrix.diagonal().max())):
             return None
         return lambda right: solve_triangular(
             lower, solve_triangular(lower, right, lower=True), lower=True, trans=1
         )
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+    largest = float(matrix.diagonal().max())
     try:
-        factor = cho_factor(matrix, lower=True, check_finite=False)
+        # LAPACK counts columns first: the transpose of a symmetric matrix spares a copy.
+        factor = cho_factor(matrix.T, lower=True, overwrite_a=overwrite, check_finite=False)
     except LinAlgError:
         return None
-    if not _definite(factor[0], matrix):
+    if not _definite(factor[0], largest):
         return None
     return lambda right: cho_solve(factor, right, check_finite=False)
 
@@ -61,16 +69,20 @@ def inverse_spd(matrix: Any, space: Space) -> Any:
         return None if solve is None else solve(space.xp.eye(matrix.shape[0]))
     from scipy.linalg.lapack import dpotrf, dpotri
 
-    # LAPACK counts columns first: the transpose of a symmetric matrix spares a copy.
     factor, fault = dpotrf(matrix.T, lower=1, clean=1)
-    if fault or not _definite(factor, matrix):
+    if fault or not _definite(factor, float(matrix.diagonal().max())):
         return None
     lower, _ = dpotri(factor, lower=1, overwrite_c=1)
-    return lower + np.tril(lower, -1).T
+    for start in range(0, len(lower), _MIRRORED):  # in place: another matrix might not fit
+        end = start + _MIRRORED
+        block = lower[start:end, start:end]
+        block += np.tril(block, -1).T
+        lower[start:end, end:] = lower[end:, start:end].T
+    return lower
 
 
-def _definite(lower: Any, matrix: Any) -> bool:
+def _definite(lower: Any, largest: float) -> bool:
     # A pivot of rounding noise passes for positive.
     pivots = lower.diagonal() ** 2
-    noise = matrix.shape[0] * np.finfo(np.float64).eps * float(matrix.diagonal().max())
+    noise = lower.shape[0] * np.finfo(np.float64).eps * largest
     return bool((pivots > noise).all())

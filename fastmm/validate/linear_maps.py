@@ -209,8 +209,7 @@ def _aimed_at(problem: Any, targets: Any) -> Any:
 
 
 def _of_kernel_ridge(estimator: Any, data: Training, folds: Folds) -> _Held:
-    if getattr(estimator, "solver", None) == "nystrom":
-        raise ValueError('`solver` must not be "nystrom", which is not known for rows left out.')
+    _refuse_centres(estimator)
     given = estimator.alphas if hasattr(estimator, "alphas") else estimator.alpha
     alphas = grid(given, "alphas", minimum=0)
     functions = [estimator._function(gamma, data) for gamma in _gammas(estimator)]
@@ -228,6 +227,7 @@ def _of_kernel_ridge(estimator: Any, data: Training, folds: Folds) -> _Held:
 
 
 def _of_machine(estimator: Any, data: Training, folds: Folds) -> _Held:
+    _refuse_centres(estimator)
     Cs = grid(estimator.Cs if hasattr(estimator, "Cs") else estimator.C, "C", above=0)
     functions = [estimator._function(gamma, data) for gamma in _gammas(estimator)]
     order, runs = order_by_fold(folds)
@@ -246,6 +246,11 @@ def _of_machine(estimator: Any, data: Training, folds: Folds) -> _Held:
                 yield found
 
     return held_out
+
+
+def _refuse_centres(estimator: Any) -> None:
+    if getattr(estimator, "solver", None) == "nystrom":
+        raise ValueError('`solver` must not be "nystrom", which is not known for rows left out.')
 
 
 def _gammas(estimator: Any) -> list[Any]:

@@ -39,7 +39,9 @@ class LocalRows(Rows):
         source, width = self.source, self.source.shape[1]
         read = 0 if source.in_memory else width * self.dtype.itemsize
         # One being computed with, one being read; and two float64 copies at work.
-        row = 2 * read + 2 * FLOAT * max(d, 0 if self.function is None else width) + per_row
+        row = 2 * read + 2 * FLOAT * d + per_row
+        if self.function is not None:  # it copies what it reads, and what it makes
+            row += FLOAT * (2 * width + 3 * d)
         fixed += source.extra
         least = fixed + min(n, _LEAST) * row
         if least > self.limit:

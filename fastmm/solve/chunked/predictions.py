@@ -32,7 +32,7 @@ def over_chunks(method: F) -> F:
             check_is_fitted(self)
             return map_rows(method.__get__(_without_names(self, X)), X)
         rows = rows_of(X, getattr(self, "memory_limit", None))
-        return method(self, X) if rows is None else _one_by_one(method.__get__(self), rows)
+        return method(self, X) if rows is None else _one_by_one(self, method.__get__(self), rows)
 
     return call  # type: ignore[return-value]
 
@@ -51,6 +51,8 @@ def _without_names(model: Any, X: Any) -> Any:
     return plain
 
 
-def _one_by_one(predict: Callable[[Any], Any], rows: Rows) -> Any:
-    parts = rows.chunks(per_row=2 * FLOAT)
+def _one_by_one(model: Any, predict: Callable[[Any], Any], rows: Rows) -> Any:
+    known = 0 if getattr(model, "X_fit_", None) is None else model.X_fit_.shape[0]
+    # The kernel of a chunk with the rows that are known, but in tiles where these are many.
+    parts = rows.chunks(per_row=2 * FLOAT * (1 + min(known, rows.limit // (64 * 4 * FLOAT))))
     return np.concatenate(list(rows.each(predict, parts)))

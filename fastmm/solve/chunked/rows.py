@@ -8,10 +8,12 @@ import numpy as np
 
 from fastmm.solve.chunked.base import FLOAT, Rows
 from fastmm.solve.chunked.local import LocalRows
+from fastmm.solve.chunked.sums import refuse_values
 from fastmm.streams.limits import check_limit, say_bytes
 
-__all__ = ["gathered", "in_memory", "is_dask", "rows_of"]
+__all__ = ["gathered", "in_memory", "is_dask", "read_whole", "rows_of"]
 
+_PART = 1 << 22  # bytes of a file that are read at a time
 _COPIES = 4  # of an n x n kernel matrix, that an exact kernel machine holds
 
 
@@ -57,4 +59,19 @@ def gathered(rows: Rows, estimator: Any) -> Any:
             f"rows, and may take {say_bytes(rows.limit)}. {raise_it} "
             '`KernelRidge(solver="nystrom")`, or `NystromFeatures` and a ridge model on them.'
         )
-    return rows.take(slice(0, n))
+    return read_whole(rows)
+
+
+def read_whole(rows: Rows) -> Any:
+    """Return all rows in memory; of files part by part, whose pages do not stay mapped."""
+    if not isinstance(rows, LocalRows):
+        whole = rows.take(slice(0, rows.shape[0]))
+        refuse_values(whole, 0)
+        return whole
+    found = np.empty(rows.shape, rows.dtype)
+    step = max(1, _PART // (rows.shape[1] * rows.dtype.itemsize))
+    for start in range(0, rows.shape[0], step):
+        part = slice(start, min(start + step, rows.shape[0]))
+        found[part] = rows.take(part)
+        refuse_values(found[part], start)
+    return found

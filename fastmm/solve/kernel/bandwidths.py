@@ -9,12 +9,15 @@ import numpy as np
 
 from fastmm import kernel_matrices
 from fastmm._space import Space
+from fastmm.solve.kernel.exact import training_gram
 from fastmm.solve.kernel.gram import KernelFunction
 
 __all__ = ["kernel_grams"]
 
 
-def kernel_grams(functions: list[KernelFunction], X: Any, space: Space) -> Iterator[Any]:
+def kernel_grams(
+    functions: list[KernelFunction], X: Any, space: Space, room: int | None = None
+) -> Iterator[Any]:
     r"""Yield the kernel matrix of `X` for each of some kernels that differ in `gamma` only.
 
     Parameters
@@ -25,6 +28,8 @@ def kernel_grams(functions: list[KernelFunction], X: Any, space: Space) -> Itera
         Rows.
     space : Space
         Where they live.
+    room : int, optional
+        Bytes, beside a matrix, that the making of one may take.
 
     Yields
     ------
@@ -48,9 +53,10 @@ def kernel_grams(functions: list[KernelFunction], X: Any, space: Space) -> Itera
     [1.    0.135]
     """
     kernel, xp = functions[0].kernel, space.xp
-    if len(functions) == 1 or kernel not in ("rbf", "laplacian"):
+    alone = room is not None and 8 * (len(X) + 3 * X.shape[1]) * len(X) > room
+    if len(functions) == 1 or kernel not in ("rbf", "laplacian") or alone:
         for function in functions:
-            yield function.training(X, xp)
+            yield training_gram(function, X, space, room)
         return
     rows = xp.ascontiguousarray(X, np.float64)
     gammas = [float(function.gamma or 0.0) for function in functions]

@@ -91,8 +91,10 @@ class BorderedSystem(CentredKernel):
     overwritten.
     """
 
-    def __init__(self, K: Any, y: Any, weight: Any, space: Space) -> None:
-        super().__init__(K, y, weight, True, space)
+    def __init__(
+        self, K: Any, y: Any, weight: Any, space: Space, *, may_diagonalise: bool = True
+    ) -> None:
+        super().__init__(K, y, weight, True, space, may_diagonalise=may_diagonalise)
         self.order: Any = None
         self.scratch: Any = None
 
@@ -104,13 +106,14 @@ class BorderedSystem(CentredKernel):
         weight: np.ndarray[Any, Any] | None,
         order: np.ndarray[Any, Any] | None,
         space: Space,
+        *,
+        may_diagonalise: bool = True,
     ) -> BorderedSystem:
         """Set up the system of a kernel in some order of the rows; the rest is in their own."""
         if order is not None:
             signs, weight = signs[order], None if weight is None else weight[order]
-        system = cls(
-            K, space.asarray(signs), None if weight is None else space.asarray(weight), space
-        )
+        weights = None if weight is None else space.asarray(weight)
+        system = cls(K, space.asarray(signs), weights, space, may_diagonalise=may_diagonalise)
         system.order = None if order is None else space.asarray(order)
         return system
 
@@ -124,7 +127,7 @@ class BorderedSystem(CentredKernel):
 
     def solve(self, alpha: float) -> Any:
         """Return the weighted coefficients (n, targets) for one alpha = 1 / C."""
-        solve = cholesky(self._shifted(alpha)[0], self.space)
+        solve = cholesky(self._shifted(alpha)[0], self.space, overwrite=True)
         if solve is None:
             return self.refined(self.spectral()(alpha).times, alpha)
         return self.refined(solve, alpha)
@@ -157,10 +160,11 @@ class BorderedSystem(CentredKernel):
 
     def prefers_spectrum(self, count: float) -> bool:
         """Say whether so many penalties are cheaper by one eigendecomposition."""
-        return count > _crossover(self.unit.size, self.space)
+        return self.may_diagonalise and count > _crossover(self.unit.size, self.space)
 
     def spectral(self) -> Callable[[float], Inverse]:
         """Return a function of alpha that inverts, from one eigendecomposition."""
+        self._refuse_spectrum()
         xp = self.space.xp
         values, basis = dual_spectrum(self._weighted(), self.unit, xp)
         largest = 1.0 if self.weight is None else float(self.weight.max())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._space import Space
+from fastmm.streams.limits import say_bytes
 
 __all__ = ["CentredKernel"]
 
@@ -30,6 +31,8 @@ class CentredKernel:
         Whether the intercept is free; else nothing is taken off.
     space : Space
         Where the arrays live.
+    may_diagonalise : bool, default True
+        Whether the memory allows an eigendecomposition.
 
     Attributes
     ----------
@@ -41,8 +44,18 @@ class CentredKernel:
         Targets as given, and s (targets - y_mean).
     """
 
-    def __init__(self, K: Any, y: Any, weight: Any, fit_intercept: bool, space: Space) -> None:
+    def __init__(
+        self,
+        K: Any,
+        y: Any,
+        weight: Any,
+        fit_intercept: bool,
+        space: Space,
+        *,
+        may_diagonalise: bool = True,
+    ) -> None:
         xp, n = space.xp, K.shape[0]
+        self.may_diagonalise = may_diagonalise
         self.space, self.weight, self.targets = space, weight, y.astype(np.float64)
         self.root: Any = None if weight is None else xp.sqrt(weight)
         self.y_mean = xp.zeros(y.shape[1])
@@ -71,6 +84,14 @@ class CentredKernel:
     def _weighted(self) -> Any:
         """Return s K s, which is the kernel itself where there are no weights."""
         return self.kernel if self.root is None else self._scaled(self.kernel) * self.root
+
+    def _refuse_spectrum(self) -> None:
+        if not self.may_diagonalise:
+            raise ValueError(
+                "The kernel matrix is too close to singular for a Cholesky factorisation, and an "
+                f"eigendecomposition of {self.y.shape[0]} rows takes "
+                f"{say_bytes(48 * self.y.shape[0] ** 2)}: raise `memory_limit`, or the penalty."
+            )
 
     def _scaled(self, rows: Any) -> Any:
         return rows if self.root is None else self.root[:, None] * rows

@@ -17,7 +17,9 @@ from fastmm.solve.kernel.gram import centre, width
 from fastmm.solve.kernel.machine import flat
 from fastmm.solve.scoring import best_of, refuse_overflow
 
-__all__ = ["FeatureMachine"]
+__all__ = ["TIE", "FeatureMachine"]
+
+TIE = 12  # decimals of decisions beyond which they differ by rounding
 
 
 class FeatureMachine(BaseEstimator):  # type: ignore[misc]

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from fastmm.solve.ridge.spectral import grouped_products
 
-__all__ = ["Dense", "Factored", "Shifted"]
+__all__ = ["Dense", "Factored", "Shifted", "add_outer"]
+
+_ELEMENTS = 1 << 20  # of work space: 8 MB
 
 
 class Shifted:
@@ -23,12 +25,12 @@ class Shifted:
     def __enter__(self) -> None:
         self.before = self.matrix.diagonal().copy()
         if self.unit is not None:
-            self.matrix += self.unit[:, None] * (self.border * self.unit)
+            add_outer(self.matrix, self.unit, self.border * self.unit)
         self.matrix.ravel()[:: self.matrix.shape[0] + 1] += self.alpha
 
     def __exit__(self, *_: object) -> None:
         if self.unit is not None:
-            self.matrix -= self.unit[:, None] * (self.border * self.unit)
+            add_outer(self.matrix, self.unit, -self.border * self.unit)
         self.matrix.ravel()[:: self.matrix.shape[0] + 1] = self.before
 
 
@@ -72,3 +74,11 @@ class Factored(NamedTuple):
     def blocks(self, rows: Any) -> Any:
         """Return the blocks (alphas, b, m, m) of rows (b, m)."""
         return grouped_products(self.basis[rows], self.damping, self.xp)
+
+
+def add_outer(matrix: Any, column: Any, row: Any) -> None:
+    """Add an outer product to a matrix, in place and without another of its size."""
+    step = max(1, _ELEMENTS // row.size)
+    for start in range(0, column.size, step):
+        rows = slice(start, start + step)
+        matrix[rows] += column[rows, None] * row

@@ -10,7 +10,7 @@ from fastmm._check import integer, number, one_of
 from fastmm._space import telling_of_memory
 from fastmm.solve._inputs import Training, take_training
 from fastmm.solve.chunked.base import FLOAT, Rows
-from fastmm.solve.chunked.rows import gathered
+from fastmm.solve.chunked.rows import gathered, read_whole
 from fastmm.solve.grouped import make_folds
 from fastmm.solve.kernel.kernel_ridge_fit import SOLVERS, Effort, Task, choose_solver
 from fastmm.solve.kernel.kernel_ridge_model import KernelRegressor
@@ -218,7 +218,7 @@ class KernelRidge(KernelRegressor):
         least = FLOAT * n * (2 * d + 4 * rank)  # of "cg", which never holds the matrix
         if solver == "direct" or least > rows.limit:
             return data._replace(X=gathered(rows, self)), rows.limit
-        return data._replace(X=rows.take(slice(0, n))), rows.limit - FLOAT * 2 * n * d
+        return data._replace(X=read_whole(rows)), rows.limit - FLOAT * 2 * n * d
 
     def _effort(self, n: int) -> Effort:
         m = 10 * int(np.ceil(np.sqrt(n))) if self.n_components is None else self.n_components

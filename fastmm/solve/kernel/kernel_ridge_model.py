@@ -103,11 +103,14 @@ class KernelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         dual: Any,
         intercept: Any,
         flat: bool,
+        *,
+        own: bool = False,
     ) -> None:
         """Set the attributes that `predict` needs, of coefficients (n, targets)."""
         self.gamma_ = function.gamma
         given = self.kernel == "precomputed"
-        self.X_fit_: Any = None if given else rows if origin is not None else rows.copy()
+        own = own or origin is not None
+        self.X_fit_: Any = None if given else rows if own else rows.copy()
         if origin is not None:
             intercept = intercept - origin @ (rows.T @ dual)
         if not self.fit_intercept:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from fastmm._check import one_of
+from fastmm._check import integer, one_of
 from fastmm._space import telling_of_memory
-from fastmm.solve._inputs import Training, grid, take_training
-from fastmm.solve.grouped import Folds, make_folds, training_means
+from fastmm.solve._inputs import grid, take_training
+from fastmm.solve.grouped import make_folds
 from fastmm.solve.kernel.bandwidths import kernel_grams
+from fastmm.solve.kernel.centre_system import CentreSystem, count_of
+from fastmm.solve.kernel.exact import Exact, Needs, settle
 from fastmm.solve.kernel.gram import KernelFunction
+from fastmm.solve.kernel.kernel_ridge_candidates import Best, Score, best_at
 from fastmm.solve.kernel.kernel_ridge_model import KernelRegressor
 from fastmm.solve.kernel.options import as_rows
 from fastmm.solve.kernel.system import KernelSystem
-from fastmm.solve.scoring import REGRESSION_SCORINGS, best_of, refuse_overflow, score_regression
+from fastmm.solve.scoring import REGRESSION_SCORINGS
 
 __all__ = ["KernelRidgeCV"]
-
-_TIE = 12  # decimals, relative to the targets, beyond which predictions differ by rounding
 
 
 class KernelRidgeCV(KernelRegressor):
@@ -48,6 +49,11 @@ class KernelRidgeCV(KernelRegressor):
         Whether each target has a penalty of its own; else one has the best mean score.
     cv : None, int, splitter or iterable of (train, test), default None
         As in :class:`RidgeCV`.
+    solver : {"auto", "direct", "nystrom"}, default "auto"
+        As in :class:`LSSVC`: "nystrom" is an approximation on centres, which "auto" only
+        takes, with a warning, where rows in chunks leave no room for "direct".
+    n_components, seed, memory_limit
+        As in :class:`LSSVC`.
 
     Attributes
     ----------
@@ -62,14 +68,17 @@ class KernelRidgeCV(KernelRegressor):
         for the targets more with `alpha_per_target`.
     cv_predictions_ : array of shape (n,) or (n, targets), float64
         Out-of-fold predictions at `alpha_` and `gamma_`, in the row order of X.
-    dual_coef_, intercept_, X_fit_, n_features_in_
+    solver_ : {"direct", "nystrom"}
+        What solved it.
+    dual_coef_, intercept_, X_fit_, component_indices_, n_features_in_
         As in :class:`KernelRidge`.
 
     Notes
     -----
     Cost: for each gamma the kernel and one eigendecomposition, about 9 n^3 flops, or up to
     5 inverses by Cholesky, n^3 each, where there are so few penalties; then n^2 m flops a
-    penalty for groups of m rows. Memory: up to 6 n^2 float64 values. Agrees with explicit
+    penalty for groups of m rows. Memory: 2 n^2 float64 values where penalties are
+    few, 6 n^2 where many, one n^2 more with weights or several gammas. Agrees with explicit
     refits to 1e-10. "scale" is taken once, from all rows; `sample_weight` weights both the
     fit and the score.
 
@@ -92,8 +101,6 @@ class KernelRidgeCV(KernelRegressor):
     (0.001, 1.0)
     """
 
-    component_indices_ = None
-
     def __init__(
         self,
         alphas: Sequence[float] = (0.1, 1.0, 10.0),
@@ -107,6 +114,10 @@ class KernelRidgeCV(KernelRegressor):
         scoring: str | None = None,
         alpha_per_target: bool = False,
         cv: Any = None,
+        solver: str = "auto",
+        n_components: int | None = None,
+        seed: int = 0,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.alphas = alphas
         self.kernel = kernel
@@ -118,6 +129,10 @@ class KernelRidgeCV(KernelRegressor):
         self.scoring = scoring
         self.alpha_per_target = alpha_per_target
         self.cv = cv
+        self.solver = solver
+        self.n_components = n_components
+        self.seed = seed
+        self.memory_limit = memory_limit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> KernelRidgeCV:
         """Choose the penalty and fit the coefficients.
@@ -125,7 +140,7 @@ class KernelRidgeCV(KernelRegressor):
         Parameters
         ----------
         X : array of shape (n, d), or (n, n) kernel values if `kernel` is "precomputed"
-            Training rows.
+            Training rows; or a dask array, and with `memory_limit` anything that is sliced.
         y : array of shape (n,) or (n, targets)
             Targets, on the same device.
         sample_weight : array of shape (n,), optional
@@ -141,8 +156,8 @@ class KernelRidgeCV(KernelRegressor):
         Raises
         ------
         ValueError
-            If a value is not finite, shapes do not fit, a parameter is out of its range, or
-            the rows cannot be split as asked.
+            If a value is not finite, shapes do not fit, a parameter is out of its range,
+            the rows cannot be split as asked, or the memory does not do.
         TypeError
             If the arrays live on different devices.
         DeviceMemoryError
@@ -150,104 +165,83 @@ class KernelRidgeCV(KernelRegressor):
         """
         alphas = grid(self.alphas, "alphas", minimum=0)
         name = one_of(self.scoring or REGRESSION_SCORINGS[0], "scoring", REGRESSION_SCORINGS)
-        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight)
+        given = as_rows(self, X, fit=True)
+        data = take_training(self, given, y, sample_weight, chunks=True)
         n, flat = data.X.shape[0], data.y.ndim == 1
         many = isinstance(self.gamma, Iterable) and not isinstance(self.gamma, str)
-        functions = [
-            self._function(gamma, data) for gamma in (self.gamma if many else [self.gamma])
-        ]
-        if not functions:
+        gammas = list(self.gamma) if many else [self.gamma]
+        if not gammas:
             raise ValueError("`gamma` must hold at least one value, got none.")
         labels, weight = data.space.to_host(data.y), data.host_weight()
-        score = _Score(name, make_folds(n, groups, self.cv, labels, weight), labels.reshape(n, -1),
-                       weight, bool(self.fit_intercept))  # fmt: skip
-        rows, origin = self._rows(data)
+        score = Score(name, make_folds(n, groups, self.cv, labels, weight), labels.reshape(n, -1),
+                      weight, bool(self.fit_intercept))  # fmt: skip
+        exact = settle(self, data, self._needs(score, alphas, weight is not None, len(gammas)))
+        self.solver_, data = exact.solver, exact.data
+        if exact.solver == "nystrom" and min(alphas) == 0:
+            raise ValueError('`alphas` must be greater than 0 for `solver="nystrom"`, got 0.')
+        functions = [self._function(gamma, data) for gamma in gammas]
+        rows, origin = (data.X, None) if exact.solver == "nystrom" else self._rows(data)
         with telling_of_memory(data.space):
-            best, scores = self._search(data, functions, rows, alphas, score)
+            best, scores = self._search(exact, functions, rows, alphas, score)
         self.cv_scores_ = np.stack(scores) if many else scores[0]
         single = np.ndim(best.place) == 0
         self.alpha_: Any = alphas[best.place] if single else np.array(alphas)[best.place]
         self.best_score_: Any = float(best.score) if single else best.score
         self.cv_predictions_ = best.held_out[:, 0] if flat else best.held_out
-        self._keep(best.function, rows, origin, best.dual, best.intercept, flat)
+        self.component_indices_ = None
+        if best.centres is not None:
+            rows = best.centres.rows
+            self.component_indices_ = best.centres.numbers
+        own = data.own or best.centres is not None
+        self._keep(best.function, rows, origin, best.dual, best.intercept, flat, own=own)
         return self
+
+    def _needs(self, score: Score, alphas: list[float], weighted: bool, widths: int) -> Needs:
+        """Return what the exact search holds; measured, see the tests."""
+        n, targets = score.y.shape
+        largest = max(rows.shape[1] for rows in score.folds.batches)
+        blocks = 4.0 * n * largest + 4.0 * n * targets * len(alphas)
+        return Needs(2.2 + weighted + (widths > 1), blocks, 1, min(alphas) == 0)
 
     def _search(
         self,
-        data: Training,
+        exact: Exact,
         functions: list[KernelFunction],
         rows: Any,
         alphas: list[float],
-        score: _Score,
-    ) -> tuple[_Best, list[Any]]:
+        score: Score,
+    ) -> tuple[Best, list[Any]]:
         """Return the best fit, and the scores of each kernel."""
-        kept: list[_Best] = []  # one at most: of the widths before, only the best
+        best: Best | None = None  # of the widths before, only the best is kept
         scores: list[Any] = []
-        y = data.y.reshape(rows.shape[0], -1)
-        for function, gram in zip(
-            functions, kernel_grams(functions, rows, data.space), strict=True
-        ):
-            system = KernelSystem(gram, y, data.weight, self.fit_intercept, data.space)
-            scores.append(_scores(system, score, alphas, self.alpha_per_target))
-            place = best_of(scores[-1])
-            found = scores[-1].T[(*np.indices(np.shape(place)), place)]
-            if not kept or _better(found, kept[0].score):
-                kept = [_Best(function, place, found, *_fit(system, score.folds, alphas, place))]
-            del gram, system  # before the next is made
-        return kept[0], scores
+        for function, system in self._systems(exact, functions, rows):
+            best, found = best_at(system, function, score, alphas, self.alpha_per_target, best)
+            scores.append(found)
+            del system  # before the next is made
+        if best is None:
+            raise RuntimeError("no kernel")
+        return best, scores
 
-
-class _Best(NamedTuple):
-    function: KernelFunction
-    place: Any
-    score: np.ndarray[Any, Any]
-    held_out: Any
-    dual: Any
-    intercept: Any
-
-
-class _Score:
-    """How well held-out predictions (candidates, n, targets) do, target by target."""
-
-    def __init__(self, name: str, folds: Folds, y: Any, weight: Any, intercept: bool) -> None:
-        self.name, self.folds, self.y, self.weight = name, folds, y, weight
-        # A heavily penalised model predicts the mean of what it saw, which leans against the
-        # rows left out: areas are to be free of it.
-        self.means = None
-        if name == "roc_auc" and intercept:
-            self.means = training_means(folds, y, weight)
-
-    def __call__(self, held_out: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        refuse_overflow(held_out)
-        if self.means is not None:
-            size = np.abs(self.y).max()
-            held_out = np.round((held_out - self.means) / (size if size > 0 else 1.0), _TIE)
-        return score_regression(
-            self.name, self.y, held_out, self.folds, self.weight, per_target=True
-        )
-
-
-def _better(score: Any, other: Any) -> bool:
-    return bool(score.mean() > other.mean() + 1e-12 * abs(other.mean()))
-
-
-def _scores(system: KernelSystem, score: _Score, alphas: list[float], per_target: bool) -> Any:
-    """Return the score of each alpha (alphas,), or of each alpha and target."""
-    parts = [
-        score(system.space.to_host(found.held_out))
-        for _, found in system.candidates(score.folds, alphas)
-    ]
-    scores = np.concatenate(parts)
-    return scores if per_target else scores.mean(axis=1)
-
-
-def _fit(system: KernelSystem, folds: Folds, alphas: list[float], place: Any) -> Any:
-    """Return held-out predictions, coefficients and intercepts for the chosen alphas."""
-    xp = system.space.xp
-    place = np.broadcast_to(place, system.y.shape[1])
-    held_out, weighted = xp.empty_like(system.y), xp.empty_like(system.y)
-    for one in np.unique(place):
-        at = xp.asarray(np.flatnonzero(place == one))
-        for _, found in system.candidates(folds, [alphas[one]], of=len(alphas)):
-            held_out[:, at], weighted[:, at] = found.held_out[0][:, at], found.weighted[0][:, at]
-    return held_out, *system.original(weighted)
+    def _systems(
+        self, exact: Exact, functions: list[KernelFunction], rows: Any
+    ) -> Iterator[tuple[KernelFunction, Any]]:
+        data, space = exact.data, exact.data.space
+        y = data.y.reshape(rows.shape[0], -1).astype(np.float64)
+        if exact.solver == "nystrom":
+            m, seed = count_of(self.n_components, len(y)), integer(self.seed, "seed", minimum=0)
+            for function in functions:
+                yield (
+                    function,
+                    CentreSystem(
+                        rows, function, m, seed, y, data.weight, bool(self.fit_intercept), space
+                    ),
+                )
+            return
+        may = exact.may_diagonalise
+        grams = kernel_grams(functions, rows, space, exact.room)
+        for function, gram in zip(functions, grams, strict=True):
+            yield (
+                function,
+                KernelSystem(gram, y, data.weight, self.fit_intercept, space, may_diagonalise=may),
+            )
+            del gram

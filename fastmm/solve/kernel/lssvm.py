@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastmm._check import number
-from fastmm.solve._inputs import take_training
+from fastmm.solve._inputs import Training, take_training
 from fastmm.solve.fold_order import order_by_fold
-from fastmm.solve.grouped import make_folds
+from fastmm.solve.grouped import Folds, make_folds
 from fastmm.solve.kernel.bordered import BorderedSystem
 from fastmm.solve.kernel.cross_validated import cross_validated
+from fastmm.solve.kernel.exact import needs_of, settle, training_gram
+from fastmm.solve.kernel.gram import KernelFunction
 from fastmm.solve.kernel.machine import KernelMachine, flat
 from fastmm.solve.kernel.options import as_rows
 
@@ -54,6 +56,18 @@ class LSSVC(KernelMachine):
     class_weight : None, "balanced" or dict, default None
         Factors of the weights of the rows of a class: "balanced" is ``n / (n_classes *
         count)``; a dict names labels, all others have 1.
+    solver : {"auto", "direct", "nystrom"}, default "auto"
+        "direct" is exact. "nystrom" seeks the best function that the kernels of
+        `n_components` rows span, the centres: an approximation, also of what is left out,
+        whose centres stay as they are. "auto" is "direct", but where rows come in chunks and
+        "direct" does not fit into `memory_limit`: then "nystrom", with a warning.
+    n_components : int or None, default None
+        Number of centres of "nystrom". None is 10 sqrt(n).
+    seed : int, default 0
+        Seed of their drawing.
+    memory_limit : int, str or None, default None
+        As in :class:`Ridge`. "direct" takes X into memory and makes the kernel in tiles,
+        "nystrom" reads X in chunks.
 
     Attributes
     ----------
@@ -74,6 +88,11 @@ class LSSVC(KernelMachine):
         solved, the largest over decisions: about 1e-16 times C and the norm of the kernel.
     cv_decision_ : array of shape (n,) or (n, n_classes), float64
         Out-of-fold scores in the row order of X, exact; only if `groups` were given.
+    solver_ : {"direct", "nystrom"}
+        What solved it.
+    component_indices_ : ndarray of shape (m,), or None
+        Which training rows are the centres of "nystrom", on the host; `dual_coef_` and
+        `X_fit_` are then of these.
     n_features_in_ : int
         Number of features.
 
@@ -111,6 +130,10 @@ class LSSVC(KernelMachine):
         coef0: float = 1.0,
         kernel_params: dict[str, Any] | None = None,
         class_weight: Any = None,
+        solver: str = "auto",
+        n_components: int | None = None,
+        seed: int = 0,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.C = C
         self.kernel = kernel
@@ -119,6 +142,10 @@ class LSSVC(KernelMachine):
         self.coef0 = coef0
         self.kernel_params = kernel_params
         self.class_weight = class_weight
+        self.solver = solver
+        self.n_components = n_components
+        self.seed = seed
+        self.memory_limit = memory_limit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> LSSVC:
         """Fit the machine.
@@ -126,7 +153,7 @@ class LSSVC(KernelMachine):
         Parameters
         ----------
         X : array of shape (n, d), or (n, n) kernel values if `kernel` is "precomputed"
-            Training rows.
+            Training rows; or a dask array, and with `memory_limit` anything that is sliced.
         y : array of shape (n,)
             Labels of any dtype, on the host or where `X` lives.
         sample_weight : array of shape (n,), optional
@@ -142,22 +169,33 @@ class LSSVC(KernelMachine):
         Raises
         ------
         ValueError
-            If a value is not finite, shapes do not fit, `y` has one class or `C` is not
-            positive.
+            If a value is not finite, shapes do not fit, `y` has one class, a parameter is out
+            of its range, or the memory does not do.
         TypeError
             If the arrays live on different devices.
         """
         C = number(self.C, "C", above=0)
-        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight, labels=True)
+        rows = as_rows(self, X, fit=True)
+        data = take_training(self, rows, y, sample_weight, labels=True, chunks=True)
         if hasattr(self, "cv_decision_"):
             del self.cv_decision_
         codes, weight = self._encode(data)
-        order = folds = None
+        order = folds = given = None
         if groups is not None:
-            order, folds = order_by_fold(make_folds(len(codes), groups, weight=weight))
-        space, function = data.space, self._function(self.gamma, data)
-        gram = function.training(self._rows(data, order), space.xp)
-        system = BorderedSystem.of(gram, self._signs(codes), weight, order, space)
+            given = make_folds(len(codes), groups, weight=weight)
+            order, folds = order_by_fold(given)
+        exact = settle(self, data, needs_of(given, weight is not None))
+        self.solver_, data, space = exact.solver, exact.data, data.space
+        function = self._function(self.gamma, data)
+        if exact.solver == "nystrom":
+            self._fit_on_centres(function, data, codes, weight, given, 1 / C)
+            return self
+        self.component_indices_: Any = None
+        gram = training_gram(function, self._rows(data, order), space, exact.room)
+        may = exact.may_diagonalise
+        system = BorderedSystem.of(
+            gram, self._signs(codes), weight, order, space, may_diagonalise=may
+        )
         if folds is None:
             weighted = system.solve(1 / C)
             self.residual_ = system.residual(weighted, 1 / C)
@@ -165,5 +203,23 @@ class LSSVC(KernelMachine):
         else:
             held_out, dual, intercept, self.residual_ = next(cross_validated(system, [C], folds))
             self.cv_decision_: Any = flat(held_out)
-        self._keep(function, dual, intercept, data.X)
+        self._keep(function, dual, intercept, data.X, data.own)
         return self
+
+    def _fit_on_centres(
+        self,
+        function: KernelFunction,
+        data: Training,
+        codes: Any,
+        weight: Any,
+        folds: Folds | None,
+        alpha: float,
+    ) -> None:
+        system = self._centre_system(function, data, codes, weight)
+        if folds is None:
+            weighted = system.solve(alpha)
+        else:
+            _, found = next(system.candidates(folds, [alpha]))
+            weighted, self.cv_decision_ = found.weighted[0], flat(found.held_out[0])
+        self.residual_ = system.residual(weighted, alpha)
+        self._keep_centres(system, function.gamma, weighted)

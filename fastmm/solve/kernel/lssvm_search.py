@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastmm._check import one_of
-from fastmm.solve._inputs import Training, grid, take_training
+from fastmm.solve._inputs import grid, take_training
 from fastmm.solve.fold_order import order_by_fold
 from fastmm.solve.grouped import Folds, make_folds, training_means
 from fastmm.solve.kernel.bandwidths import kernel_grams
 from fastmm.solve.kernel.bordered import BorderedSystem
+from fastmm.solve.kernel.centre_system import CentreSystem
 from fastmm.solve.kernel.cross_validated import Candidate, cross_validated
+from fastmm.solve.kernel.exact import Exact, needs_of, settle
 from fastmm.solve.kernel.gram import KernelFunction
 from fastmm.solve.kernel.machine import KernelMachine, flat
 from fastmm.solve.kernel.options import as_rows
@@ -56,6 +58,8 @@ class LSSVCCV(KernelMachine):
         against the rest. Ties (to 1e-12) go to the first, of the first gamma.
     cv : None, int, splitter or iterable of (train, test), default None
         As in :class:`RidgeCV`.
+    solver, n_components, seed, memory_limit
+        As in :class:`LSSVC`.
 
     Attributes
     ----------
@@ -71,7 +75,9 @@ class LSSVCCV(KernelMachine):
         Out-of-fold scores at `C_`, in the row order of X.
     cv_predictions_ : ndarray of shape (n,)
         Out-of-fold labels at `C_`, on the host.
-    classes_, dual_coef_, intercept_, X_fit_, residual_, n_features_in_
+    classes_, dual_coef_, intercept_, X_fit_, residual_, n_features_in_, solver_
+        As in :class:`LSSVC`.
+    component_indices_
         As in :class:`LSSVC`.
 
     Notes
@@ -113,6 +119,10 @@ class LSSVCCV(KernelMachine):
         class_weight: Any = None,
         scoring: str = "roc_auc",
         cv: Any = None,
+        solver: str = "auto",
+        n_components: int | None = None,
+        seed: int = 0,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.Cs = Cs
         self.kernel = kernel
@@ -123,6 +133,10 @@ class LSSVCCV(KernelMachine):
         self.class_weight = class_weight
         self.scoring = scoring
         self.cv = cv
+        self.solver = solver
+        self.n_components = n_components
+        self.seed = seed
+        self.memory_limit = memory_limit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> LSSVCCV:
         """Choose C and fit the machine.
@@ -130,7 +144,7 @@ class LSSVCCV(KernelMachine):
         Parameters
         ----------
         X : array of shape (n, d), or (n, n) kernel values if `kernel` is "precomputed"
-            Training rows.
+            Training rows; or a dask array, and with `memory_limit` anything that is sliced.
         y : array of shape (n,)
             Labels of any dtype, on the host or where `X` lives.
         sample_weight : array of shape (n,), optional
@@ -147,22 +161,25 @@ class LSSVCCV(KernelMachine):
         ------
         ValueError
             If a value is not finite, shapes do not fit, `y` has one class, a C is not
-            positive, or the rows cannot be split as asked.
+            positive, the rows cannot be split as asked, or the memory does not do.
         TypeError
             If the arrays live on different devices.
         """
         Cs = grid(self.Cs, "Cs", above=0)
         one_of(self.scoring, "scoring", CLASS_SCORINGS)
-        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight, labels=True)
+        rows = as_rows(self, X, fit=True)
+        data = take_training(self, rows, y, sample_weight, labels=True, chunks=True)
         many = isinstance(self.gamma, Iterable) and not isinstance(self.gamma, str)
-        functions = [
-            self._function(gamma, data) for gamma in (self.gamma if many else [self.gamma])
-        ]
-        if not functions:
+        gammas = list(self.gamma) if many else [self.gamma]
+        if not gammas:
             raise ValueError("`gamma` must hold at least one value, got none.")
         codes, weight = self._encode(data)
         folds = make_folds(len(codes), groups, self.cv, data.y, weight)
-        found = self._search(data, functions, Cs, codes, weight, folds)
+        exact = settle(self, data, needs_of(folds, weight is not None, len(gammas)))
+        self.solver_, data = exact.solver, exact.data
+        functions = [self._function(gamma, data) for gamma in gammas]
+        search = self._search if exact.solver == "direct" else self._search_on_centres
+        found = search(exact, functions, Cs, codes, weight, folds)
         decisions = np.stack([data.space.to_host(one.held_out) for one in found])
         refuse_overflow(decisions)
         scored = decisions
@@ -175,24 +192,58 @@ class LSSVCCV(KernelMachine):
         self.best_score_, self.residual_ = float(scores[place]), best.residual
         self.cv_decision_ = flat(best.held_out)
         self.cv_predictions_ = self.classes_[winning_classes(decisions[place])]
-        self._keep(functions[place // len(Cs)], best.dual, best.intercept, data.X)
+        function = functions[place // len(Cs)]
+        if exact.solver == "nystrom":
+            self._keep_centres(best.system, function.gamma, best.weighted)
+        else:
+            self.component_indices_: Any = None
+            self._keep(function, best.dual, best.intercept, data.X, data.own)
         return self
 
     def _search(
         self,
-        data: Training,
+        exact: Exact,
         functions: list[KernelFunction],
         Cs: list[float],
         codes: Any,
         weight: Any,
         folds: Folds,
-    ) -> list[Candidate]:
+    ) -> list[Any]:
         """Return every candidate, those of the first gamma first."""
+        data, may = exact.data, exact.may_diagonalise
         order, runs = order_by_fold(folds)
         found: list[Candidate] = []
         signs = self._signs(codes)
-        for gram in kernel_grams(functions, self._rows(data, order), data.space):
-            system = BorderedSystem.of(gram, signs, weight, order, data.space)
+        for gram in kernel_grams(functions, self._rows(data, order), data.space, exact.room):
+            system = BorderedSystem.of(gram, signs, weight, order, data.space, may_diagonalise=may)
             found += cross_validated(system, Cs, runs)
             del gram, system  # before the next is made
         return found
+
+    def _search_on_centres(
+        self,
+        exact: Exact,
+        functions: list[KernelFunction],
+        Cs: list[float],
+        codes: Any,
+        weight: Any,
+        folds: Folds,
+    ) -> list[Any]:
+        """Return every candidate on centres, those of the first gamma first."""
+        found, alphas = [], [1 / C for C in Cs]
+        for function in functions:
+            system = self._centre_system(function, exact.data, codes, weight)
+            for some, part in system.candidates(folds, alphas):
+                for alpha, weighted, held_out in zip(
+                    alphas[some], part.weighted, part.held_out, strict=True
+                ):
+                    residual = system.residual(weighted, alpha)
+                    found.append(_OnCentres(held_out, residual, system, weighted))
+        return found
+
+
+class _OnCentres(NamedTuple):
+    held_out: Any
+    residual: float
+    system: CentreSystem
+    weighted: Any

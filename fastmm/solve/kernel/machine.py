@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from fastmm._check import dtype_of_result
+from fastmm._check import dtype_of_result, integer
 from fastmm.solve._inputs import Training, take_new
 from fastmm.solve.chunked.predictions import over_chunks
 from fastmm.solve.class_weights import class_weights
+from fastmm.solve.kernel.centre_system import CentreSystem, count_of
 from fastmm.solve.kernel.gram import KernelFunction, centre, kernel_function
 from fastmm.solve.kernel.options import as_rows, kernel_options
 from fastmm.solve.ridge.design import pieces
@@ -127,13 +128,33 @@ class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         at = data.space.asarray(order)
         return X[at][:, at] if self.kernel == "precomputed" else X[at]
 
-    def _keep(self, function: KernelFunction, dual: Any, intercept: Any, X: Any) -> None:
-        """Keep the coefficients (n, decisions), in the order of the training rows."""
+    def _keep(
+        self, function: KernelFunction, dual: Any, intercept: Any, X: Any, own: bool = False
+    ) -> None:
+        """Keep the coefficients (n, decisions), in the order of the rows, which may be `own`."""
         self.gamma_ = function.gamma
-        self.X_fit_: Any = None if self.kernel == "precomputed" else X.copy()
+        self.X_fit_: Any = None if self.kernel == "precomputed" else X if own else X.copy()
         self.dual_coef_, self.intercept_ = flat(dual), intercept
         if self.kernel == "linear":
             self.intercept_ = self.intercept_ - centre(X) @ self._normal()
+
+    def _centre_system(
+        self, function: KernelFunction, data: Training, codes: Any, weight: Any
+    ) -> CentreSystem:
+        """Return the system of the centres that are asked for."""
+        space, m = data.space, count_of(self.n_components, data.X.shape[0])
+        return CentreSystem(
+            data.X, function, m, integer(self.seed, "seed", minimum=0),
+            space.asarray(self._signs(codes)), None if weight is None else space.asarray(weight),
+            True, space,
+        )  # fmt: skip
+
+    def _keep_centres(self, system: CentreSystem, gamma: Any, weighted: Any) -> None:
+        """Keep the coefficients of centres, which are all there is of the rows."""
+        self.gamma_, self.X_fit_ = gamma, system.centres.rows
+        self.component_indices_ = system.centres.numbers
+        dual, self.intercept_ = system.original(weighted)
+        self.dual_coef_ = flat(dual)
 
     def _decide(self, X: Any, xp: Any) -> Any:
         """Return the scores of checked rows, float64."""
@@ -152,7 +173,10 @@ class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return scores + (self.intercept_[0] if scores.ndim == 1 else self.intercept_)
 
     def _normal(self) -> Any:
-        """Return the weights of the features, sum_i a_i x_i; the a_i sum to 0."""
+        """Return the weights of the features, sum_i a_i x_i."""
+        if getattr(self, "solver_", "direct") == "nystrom":
+            return self.X_fit_.T.astype(np.float64) @ self.dual_coef_
+        # The a_i sum to 0, and rows about their mean lose fewer digits.
         return (self.X_fit_ - centre(self.X_fit_)).T @ self.dual_coef_
 
     def _positive(self, codes: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -11,7 +11,7 @@ from fastmm._space import Space
 from fastmm.solve.grouped import Folds
 from fastmm.solve.held_out import held_out_predictions
 from fastmm.solve.kernel.centred import CentredKernel
-from fastmm.solve.kernel.inverse import Dense, Factored, Shifted
+from fastmm.solve.kernel.inverse import Dense, Factored, Shifted, add_outer
 from fastmm.solve.ridge.design import pieces
 from fastmm.solve.ridge.spectral import dual_spectrum
 from fastmm.solve.spd import cholesky, inverse_spd
@@ -48,10 +48,21 @@ class KernelSystem(CentredKernel):
         Whether the intercept is free.
     space : Space
         Where the arrays live.
+    may_diagonalise : bool, default True
+        Whether the memory allows an eigendecomposition, which takes 4 n^2 values more.
     """
 
-    def __init__(self, K: Any, y: Any, weight: Any, fit_intercept: bool, space: Space) -> None:
-        super().__init__(K, y, weight, fit_intercept, space)
+    def __init__(
+        self,
+        K: Any,
+        y: Any,
+        weight: Any,
+        fit_intercept: bool,
+        space: Space,
+        *,
+        may_diagonalise: bool = True,
+    ) -> None:
+        super().__init__(K, y, weight, fit_intercept, space, may_diagonalise=may_diagonalise)
         self.matrix = self._weighted()
         self._spectrum: Any = None
         self._known: dict[float, Candidates] = {}
@@ -87,7 +98,9 @@ class KernelSystem(CentredKernel):
         each, many one eigendecomposition.
         """
         n, targets = self.y.shape
-        few = (len(alphas) if of is None else of) <= (3 if n < 1500 else 5)
+        few = (len(alphas) if of is None else of) <= (
+            3 if n < 1500 else 5
+        ) or not self.may_diagonalise
         largest = max(rows.shape[1] for rows in folds.batches)
         for some in (
             [slice(i, i + 1) for i in range(len(alphas))]
@@ -98,6 +111,7 @@ class KernelSystem(CentredKernel):
             if known is None:
                 inverse = self._inverse(alphas[some][0]) if few else None
                 known = self._held_out(inverse or self._factored(alphas[some]), folds, alphas[some])
+                del inverse  # before the next is made
                 if few:
                     self._known[alphas[some][0]] = known
             yield some, known
@@ -168,7 +182,7 @@ class KernelSystem(CentredKernel):
         if matrix is None:
             return None
         if self.unit is not None:
-            matrix -= self.unit[:, None] * (self.unit / (alpha + shifted.border))
+            add_outer(matrix, self.unit, -self.unit / (alpha + shifted.border))
         return Dense(matrix)
 
     def _shifted(self, alpha: float) -> Shifted:
@@ -190,6 +204,7 @@ class KernelSystem(CentredKernel):
 
     def _eigen(self) -> Any:
         if self._spectrum is None:
+            self._refuse_spectrum()
             values, basis = dual_spectrum(self.matrix, self.unit, self.space.xp)
             # What rounding leaves of eigenvalues 0 must not pass for directions.
             self._spectrum = self.space.xp.where(abs(values) <= _noise(values), 0.0, values), basis

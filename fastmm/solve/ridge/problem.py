@@ -11,6 +11,7 @@ import numpy as np
 from fastmm.solve.grouped import Folds
 from fastmm.solve.held_out import held_out_predictions
 from fastmm.solve.ridge import design
+from fastmm.solve.ridge.large_folds import LargeFolds, prefers_columns
 from fastmm.solve.ridge.spectral import Spectrum, grouped_products
 from fastmm.solve.ridge.system import RidgeSystem
 from fastmm.solve.spd import RCOND
@@ -24,6 +25,7 @@ class RidgeProblem(RidgeSystem):
     """A ridge problem that knows its predictions for rows left out."""
 
     _known: tuple[Any, Any] | None = None
+    _large: tuple[Any, Folds, LargeFolds | None] | None = None
 
     def batches(
         self, folds: Folds, alphas: Sequence[float], *, joint: bool = False
@@ -33,7 +35,7 @@ class RidgeProblem(RidgeSystem):
         With `joint`, the targets stay together.
         """
         n, targets = self.targets.shape
-        largest = max(rows.shape[1] for rows in folds.batches)
+        largest = max((rows.shape[1] for rows in folds.batches if self._by_rows(rows)), default=1)
         # Smaller ones on the CPU, whose memory stays in its cache, or at least mapped.
         width = n * max(targets, largest) * (8 if self.xp is np else 1)
         for some in design.pieces(len(alphas), width):
@@ -55,7 +57,12 @@ class RidgeProblem(RidgeSystem):
         if spectrum.primal:
             residual = self.y[:, columns] - residual
         weak: list[tuple[int, Any]] = []
+        large = self._large_folds(spectrum, folds)
+        if large is not None:
+            weak += large.solve(residual, damping, alphas, self._suspects(spectrum, alphas))
         for batch in folds.batches:
+            if large is not None and not self._by_rows(batch):
+                continue
             rows = xp.asarray(batch)
             blocks = self._blocks(spectrum, damping, rows)
             if spectrum.primal:
@@ -73,6 +80,23 @@ class RidgeProblem(RidgeSystem):
         for i, fold in weak:
             predicted[i][xp.asarray(fold)] = self._refit(fold, alphas[i], columns)
         return predicted
+
+    def _by_rows(self, batch: Any) -> bool:
+        """Say whether folds (b, m) of rows are cheaper as blocks of their rows."""
+        n, d = self.design.shape
+        return d > n or not prefers_columns(batch.shape[1], d, self.targets.shape[1])
+
+    def _large_folds(self, spectrum: Spectrum, folds: Folds) -> LargeFolds | None:
+        """Return the folds that are cheaper by columns, kept from one batch to the next."""
+        if not spectrum.primal:
+            return None
+        known = self._large
+        if known is None or known[0] is not spectrum.basis or known[1] is not folds:
+            rows = [fold for batch in folds.batches if not self._by_rows(batch) for fold in batch]
+            unit = self.design.unit
+            made = LargeFolds(spectrum.basis, unit, rows, self.space) if rows else None
+            known = self._large = spectrum.basis, folds, made
+        return known[2]
 
     def _projected(self, spectrum: Spectrum, damping: Any, columns: Any) -> Any:
         """Return basis D basis' y (alphas, n, targets)."""

@@ -48,7 +48,7 @@ class GrowingMachine:
             dual[there], intercept = found.state.dual, found.state.intercept
             steps += found.n_iter
             few = int((dual != 0).sum()) < _DENSE * size
-            if isinstance(self.kernel, LazyKernel) and not few:
+            if isinstance(self.kernel, LazyKernel) and not few and self.kernel.grows():
                 self.kernel = self.kernel.whole()
         found = self._solve(self.kernel, (y, root, C, tol, max_iter), dual, intercept)
         return found._replace(n_iter=steps + found.n_iter)

@@ -11,7 +11,7 @@ from fastmm.solve.kernel.gram import KernelFunction
 from fastmm.solve.svm.algebra import Symmetric, lower_part, transposed_times
 from fastmm.solve.threads import at_once, free_threads
 
-__all__ = ["DenseKernel", "LazyKernel", "kernel_of", "lower_gram"]
+__all__ = ["DenseKernel", "LazyKernel", "kernel_of", "kernel_rows", "lower_gram"]
 
 _BLOCK = 128  # rows whose kernels are computed at a time: they stay in the cache until written
 _ROOM = 1 << 26  # elements of rows that are made room for at once: 512 MB at the most
@@ -79,6 +79,13 @@ class LazyKernel:
         """Compute all of the matrix."""
         return DenseKernel(lower_gram(self.function, self.X, self.space), self.space)
 
+    def grows(self) -> bool:
+        """Say whether the whole matrix may take the place of its rows."""
+        return True
+
+    def check(self, count: int) -> None:
+        """Refuse so many active rows that their kernel has no room."""
+
     def _ensure(self, rows: np.ndarray[Any, Any]) -> None:
         new = rows[self.place[rows] < 0]
         if not new.size:
@@ -90,7 +97,7 @@ class LazyKernel:
             grown[: self.count] = self.panel[: self.count]
             self.panel = grown
         part = self.X[self.space.asarray(new)]
-        _between(self.function, part, self.X, self.space, self.panel[self.count : end])
+        kernel_rows(self.function, part, self.X, self.space, self.panel[self.count : end])
         self.place[new] = np.arange(self.count, end)
         self.count = end
 
@@ -118,7 +125,7 @@ def lower_gram(function: KernelFunction, X: Any, space: Space) -> Any:
     return gram
 
 
-def _between(function: KernelFunction, X: Any, Y: Any, space: Space, out: Any) -> None:
+def kernel_rows(function: KernelFunction, X: Any, Y: Any, space: Space, out: Any) -> None:
     """Write the kernel matrix of some rows with all."""
     if space.kind != "cpu" or not _named(function):
         out[...] = function.between(X, Y, space.xp)

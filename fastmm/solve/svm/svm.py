@@ -9,13 +9,15 @@ import numpy as np
 from fastmm._check import integer, number
 from fastmm.solve._inputs import Training, take_training
 from fastmm.solve.grouped import Folds, make_folds
-from fastmm.solve.kernel.gram import KernelFunction, centre
+from fastmm.solve.kernel.exact import settle_svm
+from fastmm.solve.kernel.gram import centre
 from fastmm.solve.kernel.machine import KernelMachine, flat
 from fastmm.solve.kernel.options import as_rows
 from fastmm.solve.svm.growth import GrowingMachine
 from fastmm.solve.svm.kernel import kernel_of
 from fastmm.solve.svm.newton import Progress
 from fastmm.solve.svm.solution import MAX_ITER, warn_of
+from fastmm.solve.svm.tiles import TiledKernel
 from fastmm.solve.threads import scipy_threads_only
 
 __all__ = ["SVC"]
@@ -52,6 +54,10 @@ class SVC(KernelMachine):
         Largest violation of the conditions of optimality, relative to max |f|.
     max_iter : int or None, default None
         Most Newton steps of a solve; None for 200.
+    memory_limit : int, str or None, default None
+        As in :class:`Ridge`; the rows are taken into memory. Where the whole kernel matrix has
+        no room beside them, only that of the rows within the margin is held, and kernels with
+        all others are made anew, in tiles; where that has no room either, an error says so.
 
     Attributes
     ----------
@@ -134,6 +140,7 @@ class SVC(KernelMachine):
         class_weight: Any = None,
         tol: float = 1e-6,
         max_iter: int | None = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.C = C
         self.kernel = kernel
@@ -144,6 +151,7 @@ class SVC(KernelMachine):
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter
+        self.memory_limit = memory_limit
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> SVC:
         """Fit the machine.
@@ -151,7 +159,7 @@ class SVC(KernelMachine):
         Parameters
         ----------
         X : array of shape (n, d), or (n, n) kernel values if `kernel` is "precomputed"
-            Training rows.
+            Training rows; or a dask array, and with `memory_limit` anything that is sliced.
         y : array of shape (n,)
             Labels of any dtype, on the host or where `X` lives.
         sample_weight : array of shape (n,), optional
@@ -168,20 +176,25 @@ class SVC(KernelMachine):
         ------
         ValueError
             If a value is not finite, shapes do not fit, `y` has one class, a parameter is
-            out of its range, or the kernel is too indefinite.
+            out of its range, the kernel is too indefinite, or the memory does not do.
         TypeError
             If the arrays live on different devices.
         """
         C, tol = number(self.C, "C", above=0), number(self.tol, "tol", above=0)
         limit = MAX_ITER if self.max_iter is None else integer(self.max_iter, "max_iter")
-        data = take_training(self, as_rows(self, X, fit=True), y, sample_weight, labels=True)
+        given = as_rows(self, X, fit=True)
+        data = take_training(self, given, y, sample_weight, labels=True, chunks=True)
         self.__dict__.pop("cv_decision_", None)
         codes, weight = self._encode(data)
         folds = None if groups is None else make_folds(len(codes), groups, weight=weight)
+        data, room = settle_svm(self, data)
         space, function = data.space, self._function(self.gamma, data)
         rows = self._rows(data, None)
+        kernel = kernel_of(function, rows, space) if room is None else TiledKernel(
+            function, rows, space, room)  # fmt: skip
         with scipy_threads_only(space):
-            self._solve(function, rows, codes, weight, folds, (C, tol, limit), data)
+            self._solve(kernel, codes, weight, folds, (C, tol, limit), data)
+        self.gamma_ = function.gamma
         return self
 
     @property
@@ -191,8 +204,7 @@ class SVC(KernelMachine):
 
     def _solve(
         self,
-        function: KernelFunction,
-        rows: Any,
+        kernel: Any,
         codes: np.ndarray[Any, Any],
         weight: np.ndarray[Any, Any] | None,
         folds: Folds | None,
@@ -200,7 +212,7 @@ class SVC(KernelMachine):
         data: Training,
     ) -> None:
         space = data.space
-        machine, signs = GrowingMachine(kernel_of(function, rows, space), space), self._signs(codes)
+        machine, signs = GrowingMachine(kernel, space), self._signs(codes)
         root = np.ones(len(codes)) if weight is None else np.sqrt(weight)
         runs = [machine.fit(sign, root, *limits) for sign in signs.T]
         if folds is not None:
@@ -209,7 +221,6 @@ class SVC(KernelMachine):
                 for sign, run in zip(signs.T, runs, strict=True)
             ]
             self.cv_decision_: Any = flat(space.xp.stack(left, axis=1))
-        self.gamma_ = function.gamma
         self._keep_support(space, data.X, codes, runs)
 
     def _keep_support(

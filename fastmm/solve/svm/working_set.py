@@ -33,6 +33,7 @@ def minimise_in_parts(
         # Both classes, else the intercept of the part would run away.
         if bool((y[rows] == y[rows[0]]).all()):
             break
+        kernel.check(int(rows.size))
         small = DenseKernel(lower_gram(kernel.function, kernel.X[rows], space), space)
         inner = ActiveSystem(small, y[rows], 0.5 / system.shift, space, way)
         start = State(state.dual[rows], state.intercept, state.field[rows])

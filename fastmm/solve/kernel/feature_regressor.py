@@ -1,8 +1,7 @@
-"""Recursive feature machines: kernel machines that learn which features matter."""
+"""Recursive feature machines for numbers: kernel machines that learn which features matter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,19 +10,11 @@ from sklearn.base import RegressorMixin
 from fastmm._check import dtype_of_result, one_of
 from fastmm.solve._inputs import take_new, take_training
 from fastmm.solve.grouped import make_folds, training_means
-from fastmm.solve.kernel.feature_model import FeatureMachine
-from fastmm.solve.kernel.machine import KernelMachine, flat
-from fastmm.solve.scoring import (
-    CLASS_SCORINGS,
-    REGRESSION_SCORINGS,
-    score_classes,
-    score_regression,
-    winning_classes,
-)
+from fastmm.solve.kernel.feature_model import TIE, FeatureMachine
+from fastmm.solve.kernel.machine import flat
+from fastmm.solve.scoring import REGRESSION_SCORINGS, score_regression
 
-__all__ = ["FeatureMachineClassifier", "FeatureMachineRegressor"]
-
-_TIE = 12  # decimals of decisions beyond which they differ by rounding
+__all__ = ["FeatureMachineRegressor"]
 
 
 class FeatureMachineRegressor(RegressorMixin, FeatureMachine):  # type: ignore[misc]
@@ -151,7 +142,7 @@ class FeatureMachineRegressor(RegressorMixin, FeatureMachine):  # type: ignore[m
             if name == "roc_auc":  # free of the mean that leans against the rows left out
                 size = np.abs(labels).max()
                 held_out = held_out - training_means(folds, labels, weight)
-                held_out = np.round(held_out / (size if size > 0 else 1.0), _TIE)
+                held_out = np.round(held_out / (size if size > 0 else 1.0), TIE)
             return score_regression(name, labels, held_out, folds, weight)
 
         self._learn(data, y, data.weight, folds, score)
@@ -189,133 +180,3 @@ class FeatureMachineRegressor(RegressorMixin, FeatureMachine):  # type: ignore[m
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-class FeatureMachineClassifier(FeatureMachine, KernelMachine):
-    r"""Recursive feature machine for classes.
-
-    Least squares on labels of -1 and 1, each class against the rest where there are more than
-    two, with distances learned as in :class:`FeatureMachineRegressor`.
-
-    Parameters
-    ----------
-    alphas, iterations, kernel, gamma, diagonal, cv
-        As in :class:`FeatureMachineRegressor`.
-    class_weight : None, "balanced" or dict, default None
-        Factors of the weights of the rows of a class.
-    scoring : {"roc_auc", "accuracy", "balanced_accuracy"} or None, default None
-        What to maximise, as in :class:`LSSVCCV`; None is "roc_auc".
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        Labels, in the dtype of y, on the host.
-    cv_decision_ : array of shape (n,) or (n, n_classes), float64
-        Out-of-fold scores at `alpha_` and `iteration_`, in the row order of X.
-    cv_predictions_ : ndarray of shape (n,)
-        Out-of-fold labels, on the host.
-    feature_matrix_, iteration_, alpha_, best_score_, cv_scores_, dual_coef_, intercept_
-        As in :class:`FeatureMachineRegressor`; intercepts (1,) or (n_classes,).
-    X_fit_, gamma_, n_features_in_
-        As in :class:`FeatureMachineRegressor`.
-
-    Notes
-    -----
-    As :class:`FeatureMachineRegressor`. The class weights are taken once, from all rows.
-
-    References
-    ----------
-    .. [1] Radhakrishnan, A., Beaglehole, D., Pandit, P., & Belkin, M. (2024). Mechanism for
-       feature learning in neural networks and backpropagation-free machine learning models.
-       Science, 383(6690), 1461-1467. https://doi.org/10.1126/science.adi5639
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastmm import FeatureMachineClassifier
-    >>> X = np.random.default_rng(0).normal(size=(60, 5))
-    >>> model = FeatureMachineClassifier(alphas=1e-2, iterations=2).fit(X, X[:, 3] > 0)
-    >>> int(np.argmax(np.diag(model.feature_matrix_)))
-    3
-    """
-
-    def __init__(
-        self,
-        alphas: Sequence[float] = (1e-3, 1e-2, 1e-1, 1.0),
-        *,
-        iterations: int = 5,
-        kernel: str = "laplace",
-        gamma: float | str = "scale",
-        diagonal: bool = False,
-        class_weight: Any = None,
-        scoring: str | None = None,
-        cv: Any = 5,
-    ) -> None:
-        super().__init__(
-            alphas,
-            iterations=iterations,
-            kernel=kernel,
-            gamma=gamma,
-            diagonal=diagonal,
-            scoring=scoring,
-            cv=cv,
-        )
-        self.class_weight = class_weight
-
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
-    ) -> FeatureMachineClassifier:
-        """Choose penalty and iteration, and fit the machine.
-
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            Training rows.
-        y : array of shape (n,)
-            Labels of any dtype, on the host or where `X` lives.
-        sample_weight : array of shape (n,), optional
-            Weights of fit and score, not negative. Default: 1.
-        groups : array of shape (n,), optional
-            Group (patient) of each row. Default: every row its own.
-
-        Returns
-        -------
-        FeatureMachineClassifier
-            The fitted model.
-
-        Raises
-        ------
-        ValueError
-            If a value is not finite, shapes do not fit, `y` has one class, a parameter is out
-            of its range, or the rows cannot be split as asked.
-        TypeError
-            If the arrays live on different devices.
-        """
-        name = "roc_auc" if self.scoring is None else self.scoring
-        one_of(name, "scoring", CLASS_SCORINGS)
-        data = take_training(self, X, y, sample_weight, labels=True)
-        codes, weight = self._encode(data)
-        signs, space = self._signs(codes), data.space
-        folds = make_folds(len(codes), groups, self.cv, data.y, weight)
-        winners: list[Any] = []
-
-        def score(held_out: Any) -> Any:
-            winners.append(winning_classes(held_out))
-            if name == "roc_auc":
-                held_out = np.round(held_out - training_means(folds, signs, weight), _TIE)
-            return score_classes(name, codes, held_out, folds, data.host_weight())
-
-        self._learn(
-            data,
-            space.asarray(signs),
-            None if weight is None else space.asarray(weight),
-            folds,
-            score,
-        )
-        self.cv_decision_: Any = flat(self.__dict__.pop("_held_out"))
-        self.cv_predictions_ = self.classes_[winners[0][self.__dict__.pop("_place")]]
-        return self
-
-    def _decide(self, X: Any, xp: Any) -> Any:
-        """Return the scores of checked rows, float64."""
-        return flat(self._values(X, xp))
