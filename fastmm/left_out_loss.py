@@ -16,13 +16,14 @@ for the price of one more product of matrices, however many parameters the kerne
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastmm.solve.grouped import Folds
 
-__all__ = ["LeftOut", "held_out_loss", "left_out"]
+__all__ = ["LeftOut", "held_out_loss", "left_out", "left_out_path"]
 
 
 class LeftOut(NamedTuple):
@@ -79,6 +80,38 @@ def left_out(kernel: Any, alpha: float, targets: Any, root: Any, folds: Folds) -
     for rows in folds.batches:
         e[rows] = np.linalg.solve(C[rows[:, :, None], rows[:, None, :]], Cy[rows])
     return LeftOut(e, C, Cy)
+
+
+def left_out_path(
+    kernel: Any, alphas: Sequence[float], targets: Any, root: Any, folds: Folds
+) -> Iterator[Any]:
+    """Yield the residuals of groups left out at each penalty, from one eigendecomposition.
+
+    It takes the time of two or three factorisations, however many penalties there are.
+
+    Parameters
+    ----------
+    kernel, targets, root, folds
+        As for `left_out`.
+    alphas : sequence of float
+        Penalties, positive.
+    """
+    values, vectors = np.linalg.eigh(kernel * root[:, None] * root)
+    values, y = np.maximum(values, 0.0), root[:, None] * targets
+    along, rotated = vectors.T @ root, vectors.T @ y
+    for alpha in alphas:
+        shrunk = 1 / (values + alpha)
+        border = vectors @ (shrunk * along)
+        Cy = vectors @ (shrunk[:, None] * rotated)
+        scale = root @ border
+        Cy -= border[:, None] * (border @ y / scale)
+        e = np.empty_like(Cy)
+        for rows in folds.batches:
+            some, edge = vectors[rows], border[rows]
+            blocks = (some * shrunk) @ some.swapaxes(1, 2)
+            blocks -= edge[:, :, None] * edge[:, None, :] / scale
+            e[rows] = np.linalg.solve(blocks, Cy[rows])
+        yield e
 
 
 def held_out_loss(
