@@ -16,7 +16,7 @@ for the price of one more product of matrices, however many parameters the kerne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,9 +82,7 @@ def left_out(kernel: Any, alpha: float, targets: Any, root: Any, folds: Folds) -
     return LeftOut(e, C, Cy)
 
 
-def left_out_path(
-    kernel: Any, alphas: Sequence[float], targets: Any, root: Any, folds: Folds
-) -> Iterator[Any]:
+def left_out_path(kernel: Any, alphas: Any, targets: Any, root: Any, folds: Folds) -> Iterator[Any]:
     """Yield the residuals of groups left out at each penalty, from one eigendecomposition.
 
     It takes the time of two or three factorisations, however many penalties there are.
