@@ -1,9 +1,10 @@
 """How far a plan is from the run that follows: memory and time of three sizes of a study.
 
 ``python benchmarks/bench_plan.py [--json FILE] [--one-thread] [--patients N ...]``
-makes a small synthetic cohort and repeats its patients under other names, plans a training on each size, runs it in a process
-of its own and compares. About 90 seconds on two idle cores. With --one-thread it compares
-processor time of one thread, which others at work on the same machine disturb little.
+makes a small synthetic cohort and repeats its patients under other names, plans a training on
+each size, runs it in a process of its own and compares. About 90 seconds on two idle cores. With
+--one-thread it compares processor time of one thread, which others at work on the same machine
+disturb little.
 """
 
 from __future__ import annotations
