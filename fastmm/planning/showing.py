@@ -67,7 +67,7 @@ def _show_outlook(outlook: Outlook, found: Plan, console: Console) -> None:
     where = outlook.gpu or outlook.host
     measured = "measured here" if outlook.measured else "stated, not measured"
     console.print(Text(f"{outlook.device}: {where.name} ({measured})", style="bold"))
-    table = _table(("stage",), ("time", "flops", "to read", "memory"))
+    table = _table(("stage",), ("time", "flops", "memory"))
     table.add_column("")
     needs = outlook.needs
     for stage in outlook.stages:
@@ -76,7 +76,6 @@ def _show_outlook(outlook: Outlook, found: Plan, console: Console) -> None:
             Text(stage.name),
             say_seconds(stage.seconds),
             f"{stage.flops:.2g}" if stage.flops else "",
-            say_bytes(int(stage.bytes)) if stage.bytes else "",
             say_bytes(int(memory)) if memory else "",
             Text(stage.detail),
         )

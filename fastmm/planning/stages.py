@@ -92,11 +92,8 @@ def _reading(job: Job, host: Machine, gpu: Machine | None) -> Stage:
         seconds += reading_work(image, device=device).seconds(_with_upload(host, gpu))
         if gpu is not None:
             seconds += resizing_on_device(image).seconds(gpu)
-    slices, files = sum(i.slices for i in images), sum(i.files for i in images)
-    total = sum(i.file_bytes for i in images)
-    return Stage(
-        "read, window, resize", seconds, 0.0, total, f"{slices:,} slices of {files:,} files"
-    )
+    files, total = sum(i.files for i in images), sum(i.file_bytes for i in images)
+    return Stage("read, window, resize", seconds, 0.0, total, f"{files:,} files")
 
 
 def _with_upload(host: Machine, gpu: Machine | None) -> Machine:
@@ -109,21 +106,17 @@ def _features(job: Job, host: Machine, gpu: Machine | None) -> Stage:
         work = feature_work(image) if gpu is None else features_on_device(image)
         seconds += work.seconds(host if gpu is None else gpu)
     kinds = ", ".join(dict.fromkeys(i.features for i in job.size.images))
-    widths = ", ".join(f"{i.width:,}" for i in job.size.images)
-    return Stage("features", seconds, detail=f"{kinds}: {widths} a row")
+    return Stage("features", seconds, detail=kinds)
 
 
 def _on_cluster(job: Job, host: Machine, threads: int) -> Stage:
     """Return reading and features together, as the report of a study on a cluster does."""
     images = job.size.images
-    slices, files = sum(i.slices for i in images), sum(i.files for i in images)
-    total = sum(i.file_bytes for i in images)
-    detail = f"{slices:,} slices of {files:,} files, {threads:,} threads"
     return Stage(
         "read and features (cluster)",
         sum(cluster_seconds(image, host, threads) for image in images),
-        bytes=total,
-        detail=detail,
+        bytes=sum(i.file_bytes for i in images),
+        detail=f"{sum(i.files for i in images):,} files, {threads:,} threads",
     )
 
 
@@ -173,7 +166,7 @@ def _findings(job: Job, sets: list[FeatureSet], host: Machine) -> list[Stage]:
 
 
 def _said(sets: list[FeatureSet]) -> str:
-    return f"{len(sets)} sets of modalities" if len(sets) > 1 else "1 modality"
+    return f"{len(sets)} sets" if len(sets) > 1 else "1 modality"
 
 
 def _summed(name: str, parts: list[Work], host: Machine, detail: str) -> Stage:
