@@ -25,6 +25,8 @@ from fastmm.solve.grouped import Folds
 
 __all__ = ["LeftOut", "held_out_loss", "left_out", "left_out_path"]
 
+_BLOCK = 128
+
 
 class LeftOut(NamedTuple):
     """Residuals of left-out groups, and what their derivatives need.
@@ -71,8 +73,7 @@ def left_out(kernel: Any, alpha: float, targets: Any, root: Any, folds: Folds) -
     inverse, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)
     if failed:
         return None
-    lower = np.tril(inverse)
-    C = lower + np.tril(lower, -1).T
+    C = _mirrored(inverse)
     border = C @ root
     C -= border[:, None] * (border / (root @ border))
     Cy = C @ (root[:, None] * targets)
@@ -80,6 +81,16 @@ def left_out(kernel: Any, alpha: float, targets: Any, root: Any, folds: Folds) -
     for rows in folds.batches:
         e[rows] = np.linalg.solve(C[rows[:, :, None], rows[:, None, :]], Cy[rows])
     return LeftOut(e, C, Cy)
+
+
+def _mirrored(lower: Any) -> Any:
+    """Fill the upper triangle from the lower one, in place; by blocks, which stay in the cache."""
+    for start in range(0, len(lower), _BLOCK):
+        own, end = slice(start, start + _BLOCK), start + _BLOCK
+        square = lower[own, own]
+        square[:] = np.tril(square) + np.tril(square, -1).T
+        lower[own, end:] = lower[end:, own].T
+    return lower.T  # the same, in the order of rows
 
 
 def left_out_path(kernel: Any, alphas: Any, targets: Any, root: Any, folds: Folds) -> Iterator[Any]:
