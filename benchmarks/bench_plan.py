@@ -1,9 +1,10 @@
 """How far a plan is from the run that follows: memory and time of three sizes of a study.
 
-``python benchmarks/bench_plan.py [--json FILE] [--one-thread]`` makes a small synthetic cohort
-and repeats its patients under other names, plans a training on each size, runs it in a process
-of its own and compares. About 90 seconds on two idle cores. With --one-thread it compares
-processor time of one thread, which others at work on the same machine disturb little.
+``python benchmarks/bench_plan.py [--json FILE] [--one-thread] [--patients N ...]``
+makes a small synthetic cohort and repeats its patients under other names, plans a training on
+each size, runs it in a process of its own and compares. About 90 seconds on two idle cores. With
+--one-thread it compares processor time of one thread, which others at work on the same machine
+disturb little.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ print(json.dumps([memory("VmHWM") - start, time.perf_counter() - wall,
 """
 
 
-def compare(*, one_thread: bool) -> list[dict[str, Any]]:
+def compare(sizes: Sequence[int], *, one_thread: bool) -> list[dict[str, Any]]:
     """Plan and run each size; return bytes and seconds of both, and by what factor they differ."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +54,7 @@ def compare(*, one_thread: bool) -> list[dict[str, Any]]:
             Path(folder) / "cohort", SCANS, slices=SLICES, shape=(512, 512), missing=0
         )
         machine = one_core() if one_thread else this_machine()
-        for patients in SIZES:
+        for patients in sizes:
             file = repeat(cohort, patients)
             found = plan(
                 file, label="malignant", group="patient", images=IMAGES, tables=TABLES,
@@ -110,10 +112,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one-thread", action="store_true")
+    parser.add_argument("--patients", type=int, nargs="+", default=SIZES)
     args = parser.parse_args()
     if args.one_thread:
         be_alone()
-    rows = compare(one_thread=args.one_thread)
+    rows = compare(args.patients, one_thread=args.one_thread)
     if args.json:
         args.json.write_text(json.dumps({"one_thread": args.one_thread, "runs": rows}, indent=1))
     wrong = [r for r in rows if r["memory"] > MEMORY or r["time"] > TIME]

@@ -16,13 +16,11 @@ from fastmm.read.ahead import READERS
 from fastmm.read.folder import is_folder
 from fastmm.read.rows import Plan, plan_rows
 from fastmm.read.source import Source
+from fastmm.streams.held import COPIES, FILES, FOLDERS
 from fastmm.streams.limits import say_bytes
 
 __all__ = ["Budget", "held_bytes", "plan_parts", "stored_bytes"]
 
-# Paths whose headers are in memory at a time; a folder may have hundreds of them.
-_FILES, _FOLDERS = 512, 4
-_COPIES = 3  # of the stored pixels of a file, while a thread decodes and rescales them
 _STAGED = 128 << 20  # pinned memory on the way to a GPU
 
 
@@ -67,7 +65,7 @@ def held_bytes(plan: Plan, options: BatchOptions) -> int:
     """Return the bytes that files take while they are read, a thread each."""
     sizes = sorted((stored_bytes(job.header) for job in plan.jobs), reverse=True)
     staged = _STAGED if options.space.kind == "cuda" else 0
-    return _COPIES * sum(sizes[:READERS]) + staged
+    return COPIES * sum(sizes[:READERS]) + staged
 
 
 def plan_parts(
@@ -98,10 +96,10 @@ def _block(todo: Iterator[Path]) -> list[Path]:
     """Take paths until their headers may be many."""
     block: list[Path] = []
     folders = 0
-    for path in islice(todo, _FILES):
+    for path in islice(todo, FILES):
         block.append(path)
         folders += is_folder(path)
-        if folders == _FOLDERS:
+        if folders == FOLDERS:
             break
     return block
 

@@ -13,13 +13,13 @@ import numpy as np
 from fastmm import __version__
 from fastmm.blocks import Block
 from fastmm.cohort import Cohort
+from fastmm.dask_tasks import task_size
 from fastmm.errors import CohortError
 from fastmm.modalities import ImageModality
 from fastmm.stopwatch import Stopwatch
 
-__all__ = ["extract_on_cluster"]
+__all__ = ["count_threads", "extract_on_cluster"]
 
-_MOST = 16  # examinations of a task: what is done again where a worker dies
 _WAIT = "20s"
 
 
@@ -97,6 +97,18 @@ def extract_on_cluster(
     return blocks, pictures
 
 
+def count_threads(scheduler: str) -> int:
+    """Return the threads of all workers of a scheduler, which must run this version.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `extract_on_cluster` does.
+    """
+    with _connected(scheduler) as client:
+        return _check_workers(client)
+
+
 @contextmanager
 def _connected(scheduler: str) -> Iterator[Any]:
     try:
@@ -141,7 +153,7 @@ def _run(
     from distributed import as_completed
 
     present = [_absolute(scan) for scan in scans if scan is not None]
-    size = max(1, min(_MOST, len(present) // (4 * threads)))
+    size = task_size(len(present), threads)
     batches = [present[i : i + size] for i in range(0, len(present), size)]
     wanted = [max(0, min(len(batch), shown - i * size)) for i, batch in enumerate(batches)]
     futures = [

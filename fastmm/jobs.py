@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastmm.cohort import read_cohort
-from fastmm.cohort_tables import TableSource
 from fastmm.datasets import make_cohort
 from fastmm.errors import CohortError
 from fastmm.modalities import ImageModality, TableModality
@@ -26,12 +25,12 @@ from fastmm.regression_study import COVERED, RegressionStudy, run_regression
 from fastmm.reporting import write_report
 from fastmm.stopwatch import Stopwatch
 from fastmm.study import Study, Task, run_study
+from fastmm.training_options import check_columns, image_defaults, name_tables
 
 __all__ = ["demo_cohort", "train_job"]
 
 # Wide enough for lung to bone: a default must not clip away what a user looks for.
 _CT_WINDOW = (0.0, 2000.0)
-_SHAPE, _DEEP_SHAPE = (128, 128), (64, 64)  # a network pays for every pixel in every epoch
 
 
 def demo_cohort(
@@ -78,28 +77,14 @@ def train_job(
 
     `kind` is what the label is: classes, or with "regression" numbers.
     """
-    if not images and not tables:
-        raise ValueError("Name at least one `--image` column or one `--table`.")
+    numbers = kind == "regression"
+    check_columns(
+        {"images": images, "tables": tables, "windows": windows, "channels": channels, "suv": suv,
+         "masks": masks, "features": features, "ids": ids, "group": group, "by": by, "kind": kind}
+    )  # fmt: skip
     if output.exists() and not output.is_dir():
         raise ValueError(f"`output` must be a folder, got the file {output.name}.")
-    if ids and group is None:
-        raise ValueError("`--ids` writes the patient column; name it with `--group`.")
-    for option, named in (
-        ("--window", windows),
-        ("--channel", channels),
-        ("--suv", suv),
-        ("--mask", masks),
-        ("--features", features),
-    ):
-        unknown = sorted(set(named or ()) - set(images))
-        if unknown:
-            raise ValueError(
-                f"`{option}` names {', '.join(unknown)}, which is no `--image` column."
-            )
-    numbers = kind == "regression"
-    if numbers and by:
-        raise ValueError("`--by` tells of classes; leave it out with `--task regression`.")
-    sources = _name_tables(tables, taken=images)
+    sources = name_tables(tables, taken=images)
     cohort = read_cohort(
         cohort_file, label=label, group=group, images=images, tables=sources, masks=masks, by=by,
         kind=kind,
@@ -114,12 +99,9 @@ def train_job(
             channel=channels.get(name),
             suv=name in suv,
             outside=outside,
-            # A region has no place in common with others that patches could compare.
-            features=features.get(
-                name, "pixels" if deep else "statistics" if name in regions else "patches"
-            ),
-            shape=_DEEP_SHAPE if deep else _SHAPE,
             masks=cohort.masks.get(name, []),
+            **image_defaults(deep=deep, masked=name in regions)
+            | ({"features": features[name]} if name in features else {}),
         )
         for name in images
     }
@@ -209,19 +191,6 @@ def _noting_warnings() -> Iterator[list[str]]:
             )
         elif (note := str(warning.message).rstrip(".")) not in notes:
             notes.append(note)
-
-
-def _name_tables(texts: Sequence[str], taken: Sequence[str]) -> dict[str, TableSource]:
-    """Name a joined table after its file and columns of the cohort "table"."""
-    sources: dict[str, TableSource] = {}
-    for text in texts:
-        source = TableSource.parse(text)
-        base = source.file.stem if source.file else "table"
-        name, number = base, 2
-        while name in sources or name in taken:
-            name, number = f"{base} {number}", number + 1
-        sources[name] = source
-    return sources
 
 
 def _image_modality(

@@ -82,7 +82,7 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
     Notes
     -----
     Weights start from what each modality tells alone of left-out groups; they and widths are
-    found by L-BFGS from the gradient of the left-out loss, about 20 evaluations of 2 n^3 flops
+    found by L-BFGS from the gradient of the left-out loss, about 15 evaluations of 3 n^3 flops
     each (see `fastmm.tuning`), on at most 1,500 rows. "svm" takes those of the LS-SVM, and
     searches its C.
 

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fastmm._check import one_of
+from fastmm._check import integer, one_of
 from fastmm.planning.fit_costs import solver_words
+from fastmm.planning.job import Job, final_fit
 from fastmm.planning.machines import (
     STATED_GPU,
     Machine,
@@ -20,7 +21,6 @@ from fastmm.planning.machines import (
 from fastmm.planning.options import count_file, count_numbers
 from fastmm.planning.outlook import Outlook, look_out
 from fastmm.planning.sizes import StudySize
-from fastmm.planning.stages import Job, final_fit
 from fastmm.streams.limits import check_limit
 
 __all__ = ["Plan", "plan"]
@@ -42,6 +42,8 @@ class Plan:
         How the final model is solved, in words.
     memory_limit : int or None
         Bytes that arrays may take, as asked for.
+    threads : int or None
+        Threads of a cluster that reads images and computes their features.
     outlooks : tuple of Outlook
         One for each device: the one to expect first.
     """
@@ -51,6 +53,7 @@ class Plan:
     fusion: str
     solver: str
     memory_limit: int | None
+    threads: int | None
     outlooks: tuple[Outlook, ...]
 
     @property
@@ -81,6 +84,7 @@ class Plan:
             "fusion": self.fusion,
             "solver": self.solver,
             "memory_limit": self.memory_limit,
+            "threads": self.threads,
             "read_bytes": self.read_bytes,
             "outlooks": [
                 {
@@ -118,7 +122,11 @@ def plan(
     model: str = "ridge",
     fusion: str = "stack",
     interactions: bool = False,
+    task: str = "auto",
+    by: Sequence[str] = (),
     memory_limit: int | str | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
     device: str = "auto",
     machine: Machine | None = None,
     gpu: Machine | None = None,
@@ -168,10 +176,19 @@ def plan(
         How modalities are fused.
     interactions : bool, default False
         Whether kernels are fused as a product, which costs the same.
+    task : {"auto", "classification", "regression"}, default "auto"
+        Whether the label is a class or a number, as for ``fastmm train``.
+    by : sequence of str
+        Columns by whose levels scores are reported, too.
     memory_limit : int or str, optional
         Bytes that arrays may take beside the program itself, or text such as "2GB"; images
         are then read in turn, as ``train`` does with it. Default: the memory of the machine,
         and all images of a modality at once.
+    scheduler : str, optional
+        Address of a dask scheduler, whose workers read images and compute features: their
+        threads are counted.
+    workers : int, optional
+        Threads to plan for in the place of those of `scheduler`, which is then not asked.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where images are processed. "auto" plans for both: the GPU that is here, or else an
         H200 by its data sheet, marked as stated.
@@ -189,6 +206,8 @@ def plan(
         With all mistakes of the cohort file that were found.
     FastmmError
         If a header that is read is damaged.
+    OSError
+        If there is no scheduler at the address.
     ValueError, TypeError
         About an argument that cannot be.
 
@@ -197,6 +216,8 @@ def plan(
     Models are fitted on the host, whatever `device` is. Memory is the peak beyond what an
     empty Python takes. Expect memory within 25 %, and time within a factor of two on a
     machine that is otherwise idle; see `benchmarks/bench_plan.py` for what was measured.
+    A thread of a cluster is taken for a core like those here, and all of them share storage of
+    the rate that was measured here. Networks are counted as five folds.
     Sizes of a sample are scaled to the cohort: series of unlike lengths widen the error.
 
     Examples
@@ -207,10 +228,9 @@ def plan(
     >>> found.read_bytes // 10**9, found.fits
     (21, True)
     """
-    from fastmm.multimodal import MultimodalClassifier
-
     one_of(model, "model", _MODELS)
-    MultimodalClassifier({}, solver=model, fusion=fusion, interactions=interactions).check_options()
+    one_of(task, "task", ("auto", "classification", "regression"))
+    _check_options(model, fusion, interactions, task)
     one_of(device, "device", ("auto", "cpu", "cuda"))
     limit = check_limit(memory_limit)
     if (cohort is None) == (patients is None):
@@ -218,20 +238,46 @@ def plan(
     if cohort is None and patients is not None:
         counted = count_numbers(
             patients, rows=rows, slices=slices, shape=shape, modalities=modalities,
-            columns=columns, classes=classes, pool=pool, solver=model,
+            columns=columns, classes=classes, pool=pool, solver=model, task=task,
         )  # fmt: skip
     else:
         counted = count_file(
             Path(cohort or ""), label=label, group=group, images=images, tables=tables,
-            masks=masks or {}, features=features or {}, pool=pool, solver=model,
+            masks=masks or {}, features=features or {}, pool=pool, solver=model, by=by, task=task,
         )  # fmt: skip
-    job = Job(counted.size, model, fusion)
+    threads = _threads(scheduler, workers, device)
+    job = Job(counted.size, model, fusion, len(by), threads)
     host = machine or with_storage(this_machine(), counted.files)
     outlooks = tuple(
         look_out(job, host, card, None if limit is None else float(limit))
-        for card in _cards(device, machine, gpu)
+        for card in ([None] if threads else _cards(device, machine, gpu))
     )
-    return Plan(counted.size, model, fusion, solver_words(final_fit(job)), limit, outlooks)
+    words = solver_words(final_fit(job))
+    return Plan(counted.size, model, fusion, words, limit, threads, outlooks)
+
+
+def _check_options(model: str, fusion: str, interactions: bool, task: str) -> None:
+    from fastmm.multimodal import MultimodalClassifier
+    from fastmm.multimodal_regressor import MultimodalRegressor
+
+    kind = MultimodalRegressor if task == "regression" else MultimodalClassifier
+    kind({}, solver=model, fusion=fusion, interactions=interactions).check_options()
+
+
+def _threads(scheduler: str | None, workers: int | None, device: str) -> int | None:
+    """Return the threads of a cluster: as given, or as its scheduler tells."""
+    if scheduler is None and workers is None:
+        return None
+    if device == "cuda":
+        raise ValueError(
+            '`device` must be "auto" or "cpu" with a cluster, whose GPUs are not known here, got '
+            '"cuda".'
+        )
+    if workers is not None:
+        return integer(workers, "workers")
+    from fastmm.dask_study import count_threads
+
+    return count_threads(scheduler or "")
 
 
 def _cards(device: str, machine: Machine | None, gpu: Machine | None) -> list[Machine | None]:

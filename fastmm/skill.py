@@ -16,12 +16,13 @@ v the median square of their standard errors over patients: an empirical Bayes e
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from fastmm.fused_kernels import FusedKernel
-from fastmm.left_out_loss import left_out
+from fastmm.left_out_loss import left_out, left_out_path
 from fastmm.solve.grouped import Folds, make_folds
 
 __all__ = ["drawn_together", "skill_weights"]
@@ -75,11 +76,11 @@ def _skill(
         return 0.0, 1.0  # nothing is known
     own, targets, root = make_folds(len(here), codes), targets[here], root[here]
     alone = kernel.alone(name)[np.ix_(here, here)]
-    null = _by_group(np.zeros_like(alone), 1.0, targets, root, own)
-    if null is None or not null.sum() > 0:
+    null = _by_group(_without_kernel(targets, root, own), own)
+    if not null.sum() > 0:
         return 0.0, 1.0
-    tried = [_by_group(alone, alpha, targets, root, own) for alpha in alphas]
-    losses = [each for each in tried if each is not None and np.isfinite(each).all()]
+    tried = [_by_group(each, own) for each in _residuals(alone, alphas, targets, root, own)]
+    losses = [each for each in tried if np.isfinite(each).all()]
     if not losses:
         return 0.0, 1.0
     best = min(losses, key=lambda each: float(each.sum()))
@@ -87,9 +88,25 @@ def _skill(
     return 1 - left, float(np.linalg.norm(best - left * null) / null.sum())
 
 
-def _by_group(kernel: Any, alpha: float, targets: Any, root: Any, folds: Folds) -> Any:
+def _residuals(kernel: Any, alphas: Any, targets: Any, root: Any, folds: Folds) -> Iterator[Any]:
+    """Yield the residuals at each penalty at which the system can be solved."""
+    if len(alphas) > 1:
+        yield from left_out_path(kernel, alphas, targets, root, folds)
+    elif found := left_out(kernel, alphas[0], targets, root, folds):
+        yield found.residuals
+
+
+def _without_kernel(targets: Any, root: Any, folds: Folds) -> Any:
+    """Return the residuals of the mean of the other groups."""
+    weight = root**2
+    sums = np.zeros((folds.n_folds, targets.shape[1]))
+    np.add.at(sums, folds.codes, weight[:, None] * targets)
+    own = np.bincount(folds.codes, weight, minlength=folds.n_folds)
+    with np.errstate(invalid="ignore", divide="ignore"):  # where no other group has weight
+        means = (sums.sum(axis=0) - sums) / (own.sum() - own)[:, None]
+    return root[:, None] * (targets - means[folds.codes])
+
+
+def _by_group(residuals: Any, folds: Folds) -> Any:
     """Return the squared error of each group by the model fitted without it."""
-    found = left_out(kernel, alpha, targets, root, folds)
-    if found is None:
-        return None
-    return np.bincount(folds.codes, (found.residuals**2).sum(axis=1), minlength=folds.n_folds)
+    return np.bincount(folds.codes, (residuals**2).sum(axis=1), minlength=folds.n_folds)

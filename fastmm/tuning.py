@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm.fused_kernels import FusedKernel
-from fastmm.left_out_loss import held_out_loss
+from fastmm.left_out_loss import held_out_loss, left_out_path
 from fastmm.skill import skill_weights
 from fastmm.solve.grouped import Folds
 
@@ -37,7 +37,7 @@ class Tuned(NamedTuple):
     alpha : float
         Penalty.
     evaluations : int
-        How many times the loss was computed.
+        How many times the loss was computed with its derivatives.
     """
 
     weights: dict[str, float]
@@ -111,7 +111,10 @@ def tune(
         prior = 0.5 * (away**2).sum()
         return 0.5 * folds.n_folds * float(np.log(max(loss, 1e-300))) + prior, gradient
 
-    first[-1] = min(grid, key=lambda at: objective(np.append(first[:-1], at))[0])
+    first[-1] = grid[0]
+    if grid.size > 1:
+        tried = left_out_path(kernel.matrix(first[:-1]), np.exp(grid), targets, root, folds)
+        first[-1] = grid[np.nan_to_num([(e**2).sum() for e in tried], nan=np.inf).argmin()]
     weights_within = [(-7.0, 7.0) if free else (at, at) for at in first[:names]]
     bounds = [*weights_within, *[(-5.0, 5.0)] * (count - names), (low, high)]
     best = minimize(

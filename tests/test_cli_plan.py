@@ -6,7 +6,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from fastmm import cli, planner
+from fastmm import cli, dask_study, planner
 from fastmm.commands.plan import plan
 from fastmm.datasets import make_cohort
 from fastmm.planning.machines import STATED_NODE, this_machine
@@ -34,8 +34,11 @@ def typed(cohort, *options):
 def test_a_plan_is_shown(cohort):
     done = typed(cohort)
     assert not done.exit_code, done.output
-    for text in ("8 rows of 8 patients", "read, window, resize", "validate ridge", "32 fits",
-                 "factorise", "It fits", "stated, not measured", "all at once"):  # fmt: skip
+    for text in (
+        "8 rows of 8 patients", "read, window, resize", "validate ridge", "56 fits, 7 sets",
+        "permutation tests", "learning curve", "factorise", "It fits", "stated, not measured",
+        "all at once",
+    ):  # fmt: skip
         assert text in done.output
     for line in cohort.read_text().splitlines()[1:]:
         assert line.split(",")[0] not in done.output  # no patient is named
@@ -71,10 +74,40 @@ def test_a_limit_is_taken_and_what_does_not_fit_is_said(cohort):
     assert "4 at a time" in large.output
 
 
-def test_mistakes_are_errors(cohort):
+def test_threads_of_a_cluster_are_counted(cohort):
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=3, processes=False, dashboard_address=None
+    ) as cluster:
+        asked = typed(cohort, "--scheduler", cluster.scheduler_address)
+    assert not asked.exit_code, asked.output
+    assert "3 threads of a cluster" in asked.output
+    assert "read and features (cluster)" in asked.output
+    found = json.loads(typed(cohort, "--workers", "40", "--json", "-").output)
+    assert found["threads"] == 40
+    assert [image["files"] for image in found["size"]["images"]] == [24, 24]
+    assert found["outlooks"][0]["needs"]["worker"] > 3 * 4 * 128 * 128
+
+
+def test_a_number_as_a_label_is_planned(cohort):
+    done = typed(cohort, "--task", "regression", "--json", "-")
+    assert not done.exit_code, done.output
+    found = json.loads(done.output)
+    names = [stage["name"] for stage in found["outlooks"][0]["stages"]]
+    assert "permutation tests" not in names
+    assert "intervals over patients" in names
+    assert "--by" in str(typed(cohort, "--task", "regression", "--by", "sex").exception)
+
+
+def test_mistakes_are_errors(cohort, monkeypatch):
+    monkeypatch.setattr(dask_study, "_WAIT", "300ms")
+    assert "no dask scheduler" in str(typed(cohort, "--scheduler", "tcp://[::1]:1").exception)
+    assert "cuda" in str(typed(cohort, "--workers", "2", "--device", "cuda").exception)
+    assert "lacks" in str(typed(cohort, "--by", "grade").exception)
     assert "no kernels" in str(typed(cohort, "--fusion", "kernel").exception)
     assert "--window" in str(typed(cohort, "--window", "ct=wide").exception)
-    assert "pet is no" in str(typed(cohort, "--suv", "pet").exception)
+    assert "`--suv` names pet" in str(typed(cohort, "--suv", "pet").exception)
     assert "memory_limit" in str(typed(cohort, "--memory-limit", "much").exception)
     assert "pet" in str(typed(cohort, "--features", "pet=pixels").exception)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastmm.fused_kernels import FusedKernel, combine
-from fastmm.left_out_loss import held_out_loss
+from fastmm.left_out_loss import held_out_loss, left_out, left_out_path
 from fastmm.solve.grouped import make_folds
 from fastmm.tuning import tune
 
@@ -48,6 +48,17 @@ def test_the_loss_is_that_of_refits(data, form, interactions):
         predicted = K[np.ix_(test, train)] @ solved[1:] + solved[0]
         expected += float((root[test, None] ** 2 * (targets[test] - predicted) ** 2).sum())
     assert held_out_loss(K, alpha, targets, root, folds)[0] == pytest.approx(expected, rel=1e-10)
+
+
+def test_one_spectrum_gives_the_residuals_of_every_penalty(data):
+    rows, present, targets, root, folds = data
+    K = kernel_of(rows, present, "rbf", False).matrix(np.zeros(6))
+    alphas = (1e-3, 0.3, 1e3)
+    path = list(left_out_path(K, alphas, targets, root, folds))
+    assert len(path) == 3
+    for alpha, found in zip(alphas, path, strict=True):
+        expected = left_out(K, alpha, targets, root, folds).residuals
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize(("form", "interactions"), FORMS)

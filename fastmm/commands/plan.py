@@ -3,62 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from fastmm.commands.choices import (
-    By,
-    Channels,
-    CohortFile,
-    Device,
-    Features,
-    Fusion,
-    Group,
-    Ids,
-    Images,
-    Interactions,
-    Label,
-    Masks,
-    MemoryLimit,
-    Model,
-    Output,
-    Outside,
-    Pool,
-    Scheduler,
-    Suv,
-    Tables,
-    Task,
-    Windows,
-)
-from fastmm.commands.columns import check_choices, read_channels, read_pairs, read_windows
+from fastmm.commands.training import of_training
 
 __all__ = ["plan"]
 
 
+@of_training
 def plan(
-    cohort: CohortFile,
-    label: Label,
-    group: Group = None,
-    image: Images = None,
-    table: Tables = None,
-    mask: Masks = None,
-    outside: Outside = "blank",
-    features: Features = None,
-    model: Model = "ridge",
-    fusion: Fusion = "stack",
-    interactions: Interactions = False,
-    window: Windows = None,
-    channel: Channels = None,
-    suv: Suv = None,
-    task: Task = "auto",
-    pool: Pool = "mean",
-    by: By = None,
-    device: Device = "auto",
-    output: Output = Path("fastmm-train"),
-    ids: Ids = False,
-    memory_limit: MemoryLimit = None,
-    scheduler: Scheduler = None,
+    training: dict[str, Any],
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Plan reading and features for N threads of a dask cluster, without asking one.",
+        ),
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write JSON too; - prints only JSON."),
@@ -66,28 +30,22 @@ def plan(
 ) -> None:
     """Tell what a training takes before it runs: bytes, seconds, memory, and what fits.
 
-    Headers of a sample are read, no pixel; rates of this machine are measured.
+    Headers of a sample are read, no pixel; rates of this machine are measured. With
+    --scheduler, reading and features are divided by the threads of its workers.
     """
-    check_choices(model, fusion, interactions, task)
     from fastmm.plan_job import plan_job
+    from fastmm.training_options import check_columns
 
-    # They cost nothing, but a mistake in them shall show now.
-    named = {*read_windows(window or []), *read_channels(channel or []), *(suv or [])}
-    if unknown := sorted(named - set(image or [])):
-        raise ValueError(f"{', '.join(unknown)} is no `--image` column, but an option names it.")
+    check_columns(training)
+    asked = (
+        "label", "group", "images", "tables", "masks", "features", "fusion", "interactions",
+        "pool", "by", "device", "scheduler", "memory_limit",
+    )  # fmt: skip
     plan_job(
-        cohort,
+        training["cohort_file"],
         output=file,
-        label=label,
-        group=group,
-        images=image or [],
-        tables=table or [],
-        masks=read_pairs(mask or [], "--mask", "IMAGE=COLUMN"),
-        features=read_pairs(features or [], "--features", "IMAGE=NAME"),
-        model=model,
-        fusion=fusion,
-        interactions=interactions,
-        pool=pool,
-        device=device,
-        memory_limit=memory_limit,
+        model=training["models"][0],
+        task=training["kind"],
+        workers=workers,
+        **{name: training[name] for name in asked},
     )

@@ -23,7 +23,7 @@ from fastmm.solve.kernel.kernel_ridge_search import KernelRidgeCV
 from fastmm.solve.threads import one_thread, scipy_threads_only
 from fastmm.validate.bootstrap import one_against_rest
 
-__all__ = ["DETAIL", "learning_curve"]
+__all__ = ["CURVE_FOLDS", "DETAIL", "MOST_ROWS", "curve_sizes", "draw_count", "learning_curve"]
 
 DETAIL = (
     "Each point: models fitted to so many patients, drawn at random with every class among "
@@ -32,8 +32,8 @@ DETAIL = (
     "Modalities weigh the same; means and scales, which know no label, are of all rows. "
     "The band is what the choice of training patients does: no interval for new patients."
 )
-_FOLDS, _SHARES = 5, (0.15, 0.25, 0.4, 0.65, 1.0)
-_MOST = 1500  # rows: a solve costs their number cubed
+CURVE_FOLDS, _SHARES = 5, (0.15, 0.25, 0.4, 0.65, 1.0)
+MOST_ROWS = 1500  # a solve costs their number cubed
 _FEW = 400  # rows, whose many small products are slower on several threads than on one
 
 
@@ -53,13 +53,12 @@ def learning_curve(
     design = make_design(plan, found.model, found.names, own)
     y, patients = found.y[kept], encode_groups(found.groups[kept], len(kept))
     kernel, count = design.kernel(), int(patients.max()) + 1
-    times = 12 if count <= 100 else 8 if count <= 200 else 4
     areas: dict[int, list[float]] = {}
     with ExitStack() as limits:
         if len(kernel) <= _FEW:
             limits.enter_context(scipy_threads_only(Space("cpu")))
             limits.enter_context(one_thread(Space("cpu")))
-        for _ in range(times):
+        for _ in range(draw_count(count)):
             for size, held_out in _draw(design, kernel, y, patients, rng):
                 areas.setdefault(size, []).append(_area(y, held_out))
     points = []
@@ -77,12 +76,30 @@ def learning_curve(
     return {**found.about, "points": points}
 
 
+def draw_count(patients: int) -> int:
+    """Return how many times patients are dealt anew: fewer vary less between draws."""
+    return 12 if patients <= 100 else 8 if patients <= 200 else 4
+
+
+def curve_sizes(patients: int, classes: int) -> list[int]:
+    """Return how many patients the models of a curve are fitted to.
+
+    Examples
+    --------
+    >>> curve_sizes(50, 2)
+    [6, 10, 16, 26, 40]
+    """
+    full = patients - -(-patients // CURVE_FOLDS)
+    least = min(2 * classes + 2, full)
+    return sorted({max(round(share * full), least) for share in _SHARES})
+
+
 def _some(groups: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:
     """Return rows of whole patients, not more than can be paid."""
     codes = encode_groups(groups, len(groups))
     order = rng.permutation(int(codes.max()) + 1)
     ends = np.cumsum(np.bincount(codes)[order])
-    return np.flatnonzero(np.isin(codes, order[: max(2, int((ends <= _MOST).sum()))]))
+    return np.flatnonzero(np.isin(codes, order[: max(2, int((ends <= MOST_ROWS).sum()))]))
 
 
 def _draw(
@@ -94,17 +111,14 @@ def _draw(
     kind[patients[::-1]] = codes[::-1]  # of a patient with several, that of the first row
     order = _interleaved(kind, rng)
     fold = np.empty(len(kind), int)
-    fold[order] = np.arange(len(order)) % _FOLDS
-    full = len(kind) - int(np.bincount(fold, minlength=_FOLDS).max())
-    least = 2 * len(classes) + 2
-    sizes = sorted({max(round(share * full), min(least, full)) for share in _SHARES})
+    fold[order] = np.arange(len(order)) % CURVE_FOLDS
     targets = _signs(codes, len(classes))
     owners = patients[design.owner]
     shuffled = [
         others[_interleaved(kind[others], rng)]
-        for others in (np.flatnonzero(fold != at) for at in range(_FOLDS))
+        for others in (np.flatnonzero(fold != at) for at in range(CURVE_FOLDS))
     ]
-    for size in sizes:
+    for size in curve_sizes(len(kind), len(classes)):
         scores = np.zeros((len(y), targets.shape[1]))
         for at, others in enumerate(shuffled):
             train = np.flatnonzero(np.isin(owners, others[:size]))

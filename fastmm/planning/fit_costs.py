@@ -13,6 +13,8 @@ __all__ = ["Fit", "fit_parts", "fit_work", "predict_work", "solver_words"]
 _FEW = 400  # rows up to which a fit takes one thread
 _MOST, _NOVEL = 1500, 1000  # rows that weights are tuned on, and that novelty keeps
 _PENALTIES, _SEARCHED = 13, 7  # where nothing was tuned, and around what was
+_EVALUATIONS = 2.5  # of the left-out loss, for each number that is searched
+_PASSES = 120  # over the kernel of active rows, where it is large
 _HINGES = 3 * 11  # support vector machines: three penalties, ten folds and the whole
 
 
@@ -122,19 +124,27 @@ def _late(fit: Fit) -> dict[str, Work]:
     for name, width in fit.widths.items():
         for part, work in fit_parts(replace(fit, widths={name: width}, fusion="stack")).items():
             found[part] = found.get(part, Work()) + work
-    found["combine scores"] = Work(lone_steps=rates.SOLVE)
+    rows = fit.targets * rates.COMBINE_ROW * fit.rows
+    found["combine scores"] = Work(lone_steps=rates.SOLVE + rows)
     return found
 
 
 def _tuning(fit: Fit) -> Work:
-    """Return the work of the search of weights and widths, by L-BFGS."""
+    """Return the work of the search of weights and widths: where it starts, and L-BFGS.
+
+    The starting weights take one spectrum for each modality, the starting penalty one of all.
+    """
     n, modalities = min(fit.rows, _MOST), len(fit.widths)
     widths = {"linear": 0, "joint": 1, "rbf": modalities}[fit.form]
     free = modalities if modalities > 1 else 0
-    evaluations = 8 + 3 * (free + widths + 1)
+    evaluations = _EVALUATIONS * (free + widths + 1)
     each = rates.LOSS_ELEMENT + rates.FUSE_ELEMENT * modalities + rates.JOINT_ELEMENT * widths
     loss = Work(flops=3.0 * n**3, lone_steps=rates.LOSS + each * n * n)
-    return Work(flops=2.0 * n * n * fit.width) + evaluations * loss
+    path = Work(flops=rates.EIGH * n**3, lone_steps=rates.LOSS + rates.PATH_ELEMENT * n * n)
+    if fit.solver == "linear":  # with one penalty, a factorisation
+        path = Work(flops=float(n**3), lone_steps=rates.LOSS + rates.PATH_ELEMENT * n * n)
+    starts = free + (0 if fit.solver == "linear" else 1)
+    return Work(flops=2.0 * n * n * fit.width) + starts * path + evaluations * loss
 
 
 def _linear(fit: Fit) -> dict[str, Work]:
@@ -177,5 +187,6 @@ def _hinge(n: float) -> Work:
     """Return the work of one support vector machine: half of the rows active, few steps."""
     active = 0.5 * n
     if active <= 1000:
-        return Work(flops=active**3, lone_steps=rates.HINGE + 2e-9 * n * n)
-    return Work(lone_steps=rates.HINGE, moved=60 * 8 * active * active)
+        steps = rates.HINGE + rates.HINGE_ELEMENT * n * n
+        return Work(flops=active**3, lone_steps=steps)
+    return Work(lone_steps=rates.HINGE, moved=_PASSES * 8 * active * active)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from fastmm.batch_parts import _COPIES, _FILES, _FOLDERS
 from fastmm.planning import rates
+from fastmm.planning.cluster_costs import tasks_of
+from fastmm.planning.job import Job, feature_sets, final_fit, fit_of
 from fastmm.planning.memory import (
     base_bytes,
     feature_bytes,
@@ -14,8 +15,8 @@ from fastmm.planning.memory import (
     table_bytes,
 )
 from fastmm.planning.sizes import ImageSize
-from fastmm.planning.stages import Job, feature_sets, final_fit
 from fastmm.read.ahead import READERS
+from fastmm.streams.held import COPIES, FILES, FOLDERS
 
 __all__ = ["Needs", "study_needs"]
 
@@ -34,12 +35,15 @@ class Needs:
         Examinations of each image modality that are in memory at a time.
     device : float
         Of a GPU that images are worked on.
+    worker : float
+        Of images for each thread of a cluster's worker, beside its programs.
     """
 
     base: float
     stages: dict[str, float]
     chunks: dict[str, int]
     device: float = 0.0
+    worker: float = 0.0
 
     @property
     def arrays(self) -> float:
@@ -69,10 +73,17 @@ def study_needs(job: Job, limit: float | None = None, *, on_device: bool = False
     Needs
     """
     size = job.size
-    tables, kept, reading, device = table_bytes(size), 0.0, 0.0, 0.0
+    tables, kept, reading, device, worker = table_bytes(size), 0.0, 0.0, 0.0, 0.0
     stages, chunks = {"tables": tables}, {}
     shown = 0.0  # images of modalities before, of which some are drawn in the end
     for image in size.images:
+        if job.threads is not None:
+            own = feature_bytes(image)
+            chunks[image.name] = count = tasks_of(image.examinations, job.threads).size
+            worker = max(worker, images_bytes(image, count * image.largest, 1))
+            kept += own
+            reading = max(reading, kept + own)  # as they come from the workers, and together
+            continue
         count = image.examinations if limit is None else _at_a_time(image, limit)
         chunks[image.name] = count
         resident = image.slices if count >= image.examinations else count * image.largest
@@ -85,31 +96,29 @@ def study_needs(job: Job, limit: float | None = None, *, on_device: bool = False
         if limit is None:
             shown += resident * float(image.slice_bytes)
     if size.images:
-        stages["read, window, resize"] = tables + reading
+        here = "read, window, resize" if job.threads is None else "read and features (cluster)"
+        stages[here] = tables + reading
     stages["validate"] = max(
-        tables + kept + _validation_bytes(job, names, share) for names, share in feature_sets(size)
+        tables + kept + _validation_bytes(job, own.names, own.share) for own in feature_sets(job)
     )
     stages["fit the final model"] = tables + kept + fit_bytes(final_fit(job), size)
     stages["report"] = tables + rates.PAGE
     base = base_bytes(size, job.solver) + (rates.CUDA if on_device else 0.0)
-    return Needs(base, stages, chunks, device)
+    base += 0.0 if job.threads is None else rates.DASK
+    return Needs(base, stages, chunks, device, worker)
 
 
 def _at_a_time(image: ImageSize, limit: float) -> int:
     """Return how many examinations are read at a time: those whose headers are in memory."""
     if image.masked:
         return 1
-    held = _COPIES * READERS * image.pixel_bytes / max(image.files, 1)
-    block = _FOLDERS if image.files > image.examinations else _FILES
+    held = COPIES * READERS * image.pixel_bytes / max(image.files, 1)
+    block = FOLDERS if image.files > image.examinations else FILES
     within = (limit - held) // (image.largest * image.slice_bytes)
     return int(min(max(within, 1), block, image.examinations))
 
 
 def _validation_bytes(job: Job, names: tuple[str, ...], share: float) -> float:
     """Return what validation adds: the rows of a set, those of a fold, and the fit of them."""
-    whole = final_fit(job)
-    rows = whole.rows * share
-    widths = {name: width for name, width in whole.widths.items() if name in names}
-    fusion = "stack" if len(widths) == 1 and whole.fusion == "late" else whole.fusion
-    fit = replace(whole, rows=rows, widths=widths, fusion=fusion)
-    return 2 * 4.0 * rows * fit.width + fit_bytes(fit, job.size)
+    fit = fit_of(job, names, job.size.fit_rows * share)
+    return 2 * 4.0 * fit.rows * fit.width + fit_bytes(fit, job.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from fastmm._check import integer, one_of, sizes
 from fastmm.modalities import ImageModality, TableModality
 from fastmm.planning.counting import Counted, count_cohort, sized_image
 from fastmm.planning.sizes import StudySize, TableSize
+from fastmm.training_options import image_defaults, name_tables
 
 __all__ = ["count_file", "count_numbers"]
 
@@ -27,30 +29,34 @@ def count_file(
     features: Mapping[str, str],
     pool: str,
     solver: str,
+    by: Sequence[str] = (),
+    task: str = "auto",
 ) -> Counted:
     """Count a cohort file as `fastmm train` would read it; its mistakes are found here, too."""
     from fastmm.cohort import read_cohort
-    from fastmm.jobs import _DEEP_SHAPE, _SHAPE, _name_tables
 
     if not images and not tables:
         raise ValueError("Name at least one `images` column or one of `tables`.")
     unknown = sorted({*masks, *features} - set(images))
     if unknown:
         raise ValueError(f"`images` must name {', '.join(unknown)}, which an option speaks of.")
-    sources = _name_tables(tables, taken=images)
+    sources = name_tables(tables, taken=images)
     found = read_cohort(
-        cohort, label=label, group=group, images=images, tables=sources, masks=masks
-    )
-    usual = "pixels" if solver == "deep" else "patches"
+        cohort, label=label, group=group, images=images, tables=sources, masks=masks, by=by,
+        kind=task,
+    )  # fmt: skip
     modalities: dict[str, Any] = {
         name: ImageModality(
-            shape=_DEEP_SHAPE if solver == "deep" else _SHAPE,
-            features=features.get(name, "statistics" if name in masks else usual),
             pool=pool,
+            **image_defaults(deep=solver == "deep", masked=name in masks)
+            | ({"features": features[name]} if name in features else {}),
         )
         for name in images
     }
-    return count_cohort(found, modalities | {name: TableModality() for name in sources})
+    counted = count_cohort(found, modalities | {name: TableModality() for name in sources})
+    if task != "regression":
+        return counted
+    return counted._replace(size=replace(counted.size, classes=0))
 
 
 def count_numbers(
@@ -64,10 +70,9 @@ def count_numbers(
     classes: int,
     pool: str,
     solver: str,
+    task: str = "auto",
 ) -> Counted:
     """Count a study of uncompressed DICOM slices of 16 bits, a file each, from numbers."""
-    from fastmm.jobs import _DEEP_SHAPE, _SHAPE
-
     patients = integer(patients, "patients", minimum=4)
     count = patients if rows is None else integer(rows, "rows", minimum=patients)
     slices, (height, width) = integer(slices, "slices"), sizes(shape, "shape", lengths=(2,))
@@ -76,9 +81,7 @@ def count_numbers(
         given = dict(modalities)
     else:
         named = range(1, integer(modalities, "modalities", minimum=0) + 1)
-        own = (
-            {"shape": _DEEP_SHAPE, "features": "pixels"} if solver == "deep" else {"shape": _SHAPE}
-        )
+        own = image_defaults(deep=solver == "deep", masked=False)
         given = {f"image {i}": ImageModality(pool=pool, **own) for i in named}
     columns = integer(columns, "columns", minimum=0)
     if not given and not columns:
@@ -101,5 +104,6 @@ def count_numbers(
     if len(images) < len(given):
         raise TypeError("`modalities` must hold ImageModality alone; say `columns` for a table.")
     tables = (TableSize("table", columns, columns),) if columns else ()
-    size = StudySize(count, patients, integer(classes, "classes", minimum=2), images, tables)
+    classes = 0 if task == "regression" else integer(classes, "classes", minimum=2)
+    size = StudySize(count, patients, classes, images, tables)
     return Counted(size, [])

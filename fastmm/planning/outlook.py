@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fastmm.planning.counting import patches_of
+from fastmm.planning.job import Job
 from fastmm.planning.machines import Machine
 from fastmm.planning.needs import Needs, study_needs
 from fastmm.planning.sizes import ImageSize, StudySize
-from fastmm.planning.stages import Job, Stage, study_stages
+from fastmm.planning.stages import Stage, study_stages
 
 __all__ = ["Mend", "Outlook", "look_out"]
 

@@ -50,10 +50,13 @@ SOLVE = 1e-3
 SOLVE_ELEMENT = 40e-9  # for each element of the matrix a ridge search takes
 LOSS = 0.25e-3  # an evaluation of the held-out loss
 LOSS_ELEMENT = 60e-9  # and each element of the kernel in it
+PATH_ELEMENT = 40e-9  # each element of the kernel, for seven penalties from one spectrum
 FUSE_ELEMENT = 12e-9  # each element of each modality's kernel, weighed and differentiated
 JOINT_ELEMENT = 20e-9  # each element of an RBF kernel and its derivative
 MACHINE_ELEMENT = 20e-9  # each element of the system of a machine, for each penalty
-HINGE = 2e-3  # a support vector machine that starts near its solution
+HINGE = 0.5e-3  # a support vector machine that starts near its solution
+HINGE_ELEMENT = 60e-9  # and each element of its kernel
+COMBINE_ROW = 0.4e-3  # weights of scores without a patient, with none below 0
 EIGH = 9.0  # flops of an eigendecomposition in products of matrices, over n^3
 
 # A network: share of the rate of float32 products that convolutions reach (torch on one core).
@@ -64,10 +67,21 @@ EPOCHS = 40  # of at most 60, for early stopping waits for 10 without gain
 # Imports of the command, and Numba's kernels from their cache; of readers.
 START = 2.3
 START_IMAGES = 0.1
+START_DASK = 0.8  # of dask, and a connection
+TASK = 2e-3  # a task that is sent to a cluster, and its features that come back: not measured
 
-# Report: pages and figures; an area in resampled patients.
-REPORT = 1.2
-RESAMPLED_ROW = 25e-9
+# What is asked of validated scores, seconds on one core.
+SCORES = 10e-3  # a set's scores, whatever their number
+SCORED = 420e-9  # all scores of two classes, of each row in a resample
+AREA = 60e-9  # an area under the curve alone
+DRAWN = 30e-9  # a mean alone
+PERMUTED = 40e-9  # an area of each row in a permutation, for each penalty
+CURVE_FIT = 2.3e-3  # a search on the few rows of a learning curve
+CURVE_ELEMENT = 6e-9  # and each element of their kernel, for each penalty
+
+# Report: pages and figures; rows of its tables for each set of modalities.
+REPORT = 1.4
+REPORT_SET = 20e-3
 
 # Memory, bytes beyond the start of Python.
 BASE = 180e6  # imports of the command: NumPy, SciPy, scikit-learn, rich
@@ -75,6 +89,7 @@ KERNELS = 112e6  # Numba with its compiled kernels, which every fit needs
 IMAGES = 6e6  # pydicom, threads
 DEEP = 330e6  # torch
 CUDA = 500e6  # CuPy and the driver's context on the host; not measured
+DASK = 25e6  # dask and distributed
 PAGE = 37e6  # Matplotlib and Jinja, for the report
 HEADER = 5e3  # a file's header while those of its modality are read
 CELL_BYTES = 100  # a cell of a table as text, in the lists and columns that hold it

@@ -45,14 +45,9 @@ def say_seconds(seconds: float) -> str:
 
 
 def _show_size(size: StudySize, console: Console) -> None:
-    console.print(
-        Text(
-            f"{size.rows:,} rows of {size.patients:,} patients, {size.classes} classes; headers of "
-            f"{size.sampled:,} examinations were read."
-            if size.sampled
-            else f"{size.rows:,} rows of {size.patients:,} patients, {size.classes} classes."
-        )
-    )
+    kind = "a number to predict" if size.numbers else f"{size.classes} classes"
+    read = f"; headers of {size.sampled:,} examinations were read" if size.sampled else ""
+    console.print(Text(f"{size.rows:,} rows of {size.patients:,} patients, {kind}{read}."))
     table = _table(("modality",), ("examinations", "slices", "files", "to read", "features"))
     for image in size.images:
         table.add_row(
@@ -72,7 +67,7 @@ def _show_outlook(outlook: Outlook, found: Plan, console: Console) -> None:
     where = outlook.gpu or outlook.host
     measured = "measured here" if outlook.measured else "stated, not measured"
     console.print(Text(f"{outlook.device}: {where.name} ({measured})", style="bold"))
-    table = _table(("stage",), ("time", "flops", "to read", "memory"))
+    table = _table(("stage",), ("time", "flops", "memory"))
     table.add_column("")
     needs = outlook.needs
     for stage in outlook.stages:
@@ -81,7 +76,6 @@ def _show_outlook(outlook: Outlook, found: Plan, console: Console) -> None:
             Text(stage.name),
             say_seconds(stage.seconds),
             f"{stage.flops:.2g}" if stage.flops else "",
-            say_bytes(int(stage.bytes)) if stage.bytes else "",
             say_bytes(int(memory)) if memory else "",
             Text(stage.detail),
         )
@@ -89,9 +83,21 @@ def _show_outlook(outlook: Outlook, found: Plan, console: Console) -> None:
     peak, arrays = say_bytes(int(needs.peak)), say_bytes(int(needs.arrays))
     console.print(Text(f"In all about {say_seconds(outlook.seconds)}, {outlook.flops:.2g} flops."))
     console.print(Text(f"Memory: {peak}, of which arrays and tables {arrays}."))
+    if found.threads:
+        worker = say_bytes(int(needs.worker))
+        console.print(
+            Text(
+                f"Reading and features: {found.threads:,} threads of a cluster, each taken for a "
+                f"core like those here; images take {worker} for each thread of a worker."
+            )
+        )
     for image in found.size.images:
         count = needs.chunks[image.name]
-        how = "all at once" if count >= image.examinations else f"{count:,} at a time"
+        how = f"{count:,} at a time"
+        if found.threads:
+            how = f"{count:,} a task"
+        elif count >= image.examinations:
+            how = "all at once"
         console.print(Text(f"{image.name}: {image.examinations:,} examinations, {how}."))
     if outlook.gpu is not None:
         console.print(Text(f"Memory of the GPU: {say_bytes(int(needs.device))}."))

@@ -99,7 +99,7 @@ class StudySize:
     Attributes
     ----------
     rows, patients, classes : int
-        How many there are.
+        How many there are; of classes 0 where the label is a number.
     images : tuple of ImageSize
         Image modalities.
     tables : tuple of TableSize
@@ -114,6 +114,11 @@ class StudySize:
     images: tuple[ImageSize, ...] = ()
     tables: tuple[TableSize, ...] = field(default=())
     sampled: int = 0
+
+    @property
+    def numbers(self) -> bool:
+        """Whether the label is a number."""
+        return self.classes == 0
 
     @property
     def fit_rows(self) -> int:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from fastmm.planning import rates
+from fastmm.planning.cluster_costs import cluster_seconds
 from fastmm.planning.deep_costs import network_work
+from fastmm.planning.finding_costs import (
+    curve_work,
+    interval_work,
+    permutation_work,
+    report_work,
+)
 from fastmm.planning.fit_costs import Fit, fit_parts, fit_work, predict_work
 from fastmm.planning.image_costs import (
     feature_work,
@@ -15,14 +21,11 @@ from fastmm.planning.image_costs import (
     resizing_on_device,
     table_work,
 )
+from fastmm.planning.job import FeatureSet, Job, feature_sets, final_fit, fit_of, fold_count
 from fastmm.planning.machines import Machine
-from fastmm.planning.sizes import StudySize
 from fastmm.planning.work import Work
 
-__all__ = ["Job", "Stage", "final_fit", "fold_count", "study_stages"]
-
-_FOLDS, _DEEP_FOLDS, _DEALT = 100, 5, 10  # patients left out one by one up to; else dealt into
-_RESAMPLES = 2000
+__all__ = ["Stage", "study_stages"]
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,6 @@ class Stage:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is to be done: a counted study, a solver, a fusion."""
-
-    size: StudySize
-    solver: str = "ridge"
-    fusion: str = "stack"
-
-
 def study_stages(job: Job, host: Machine, gpu: Machine | None = None) -> list[Stage]:
     """Return the stages of `fastmm train`; images are worked on by the GPU if there is one.
 
@@ -72,50 +66,22 @@ def study_stages(job: Job, host: Machine, gpu: Machine | None = None) -> list[St
     list of Stage
         In the order they run.
     """
-    size = job.size
-    found = [Stage("start", rates.START + (rates.START_IMAGES if size.images else 0.0))]
-    if size.images:
+    size, sets = job.size, feature_sets(job)
+    start = rates.START + (rates.START_IMAGES if size.images else 0.0)
+    start += 0.0 if job.threads is None else rates.START_DASK
+    found = [Stage("start", start)]
+    if size.images and job.threads is not None:
+        found.append(_on_cluster(job, host, job.threads))
+    elif size.images:
         found += [_reading(job, host, gpu), _features(job, host, gpu)]
     if size.tables:
         cells = sum(table.columns for table in size.tables) * size.rows
         work = sum((table_work(table, size.rows) for table in size.tables), Work())
         found.append(Stage("tables", work.seconds(host), detail=f"{cells:,} cells"))
-    found.append(_validation(job, host))
-    found += _final(job, host)
-    sets = len(list(feature_sets(size)))
-    resampled = sets * rates.RESAMPLED_ROW * _RESAMPLES * size.rows
-    found.append(Stage("report", rates.REPORT + resampled, detail=f"{_RESAMPLES:,} resamples"))
+    found += [_validation(job, sets, host), *_findings(job, sets, host), *_final(job, host)]
+    report = report_work(job, len(sets))
+    found.append(Stage("report", report.seconds(host), detail=_said(sets)))
     return found
-
-
-def fold_count(patients: float, solver: str) -> int:
-    """Return how many models validation fits for one set of features."""
-    most = _DEEP_FOLDS if solver == "deep" else _FOLDS
-    return max(2, round(patients)) if patients <= most else min(_DEALT, most)
-
-
-def feature_sets(size: StudySize) -> Iterator[tuple[tuple[str, ...], float]]:
-    """Yield each set of modalities that is validated, and the share of rows that have it."""
-    shares = {i.name: i.examinations / max(size.rows, 1) for i in size.images}
-    shares |= {t.name: 1.0 for t in size.tables}
-    for name, share in shares.items():
-        yield (name,), share
-    if len(shares) > 1:
-        yield tuple(shares), 1.0
-
-
-def final_fit(job: Job) -> Fit:
-    """Return the fit of all rows and modalities."""
-    return _fit(job, tuple(job.size.widths), float(job.size.fit_rows))
-
-
-def _fit(job: Job, names: tuple[str, ...], rows: float) -> Fit:
-    size = job.size
-    fusion = "stack" if job.fusion == "late" and len(names) == 1 else job.fusion
-    widths = {name: width for name, width in size.widths.items() if name in names}
-    columns = sum(table.columns for table in size.tables if table.name in names)
-    targets = 1 if size.classes <= 2 else size.classes
-    return Fit(rows, widths, job.solver, fusion, targets, columns)
 
 
 def _reading(job: Job, host: Machine, gpu: Machine | None) -> Stage:
@@ -126,11 +92,8 @@ def _reading(job: Job, host: Machine, gpu: Machine | None) -> Stage:
         seconds += reading_work(image, device=device).seconds(_with_upload(host, gpu))
         if gpu is not None:
             seconds += resizing_on_device(image).seconds(gpu)
-    slices, files = sum(i.slices for i in images), sum(i.files for i in images)
-    total = sum(i.file_bytes for i in images)
-    return Stage(
-        "read, window, resize", seconds, 0.0, total, f"{slices:,} slices of {files:,} files"
-    )
+    files, total = sum(i.files for i in images), sum(i.file_bytes for i in images)
+    return Stage("read, window, resize", seconds, 0.0, total, f"{files:,} files")
 
 
 def _with_upload(host: Machine, gpu: Machine | None) -> Machine:
@@ -143,22 +106,72 @@ def _features(job: Job, host: Machine, gpu: Machine | None) -> Stage:
         work = feature_work(image) if gpu is None else features_on_device(image)
         seconds += work.seconds(host if gpu is None else gpu)
     kinds = ", ".join(dict.fromkeys(i.features for i in job.size.images))
-    widths = ", ".join(f"{i.width:,}" for i in job.size.images)
-    return Stage("features", seconds, detail=f"{kinds}: {widths} a row")
+    return Stage("features", seconds, detail=kinds)
 
 
-def _validation(job: Job, host: Machine) -> Stage:
+def _on_cluster(job: Job, host: Machine, threads: int) -> Stage:
+    """Return reading and features together, as the report of a study on a cluster does."""
+    images = job.size.images
+    return Stage(
+        "read and features (cluster)",
+        sum(cluster_seconds(image, host, threads) for image in images),
+        bytes=sum(i.file_bytes for i in images),
+        detail=f"{sum(i.files for i in images):,} files, {threads:,} threads",
+    )
+
+
+def _validation(job: Job, sets: list[FeatureSet], host: Machine) -> Stage:
     """Return the nested validation: each fold repeats the search on the other patients."""
     size, total, fits, seconds = job.size, Work(), 0, 0.0
-    for names, share in feature_sets(size):
-        folds = fold_count(size.patients * share, job.solver)
-        rows = size.fit_rows * share
-        fit = _fit(job, names, rows * (1 - 1 / folds))
+    for own in sets:
+        folds = fold_count(size.patients * own.share, job.solver)
+        rows = size.fit_rows * own.share
+        fit = fit_of(job, own.names, rows * (1 - 1 / folds))
         work = folds * (_one(job, fit) + predict_work(fit, rows / folds))
         seconds += work.seconds(host)
         total, fits = total + work, fits + folds
     name = f"validate {job.solver}"
-    return Stage(name, seconds, total.all_flops, detail=f"{fits:,} fits")
+    return Stage(name, seconds, total.all_flops, detail=f"{fits:,} fits, {_said(sets)}")
+
+
+def _findings(job: Job, sets: list[FeatureSet], host: Machine) -> list[Stage]:
+    """Return what is asked of the validated scores; of numbers there are intervals alone."""
+    size = job.size
+    drawn = [interval_work(job, size.rows * own.share).seconds(host) for own in sets]
+    found = [Stage("intervals over patients", sum(drawn), detail="2,000 resamples")]
+    if job.size.numbers:
+        return found
+    fits = [fit_of(job, own.names, size.fit_rows * own.share) for own in sets]
+    tests = [
+        permutation_work(fit, size.rows * own.share, size.patients * own.share)
+        for fit, own in zip(fits, sets, strict=True)
+    ]
+    found.append(_summed("permutation tests", tests, host, "1,000 permutations"))
+    if job.solver == "deep":
+        return found
+    # All modalities, and the best one, which is not known: the widest takes most.
+    alone = [at for at, own in enumerate(sets) if len(own.names) == 1]
+    widest = max(alone, key=lambda at: (fits[at].rows, fits[at].width))
+    drawn_of = sorted({len(sets) - 1, widest})
+    curves = [curve_work(fits[at], size.patients * sets[at].share) for at in drawn_of]
+    found.append(
+        _summed(
+            "learning curve",
+            curves,
+            host,
+            f"{len(curves)} curves" if len(curves) > 1 else "1 curve",
+        )
+    )
+    return found
+
+
+def _said(sets: list[FeatureSet]) -> str:
+    return f"{len(sets)} sets" if len(sets) > 1 else "1 modality"
+
+
+def _summed(name: str, parts: list[Work], host: Machine, detail: str) -> Stage:
+    total = sum(parts, Work())
+    return Stage(name, total.seconds(host), total.all_flops, detail=detail)
 
 
 def _final(job: Job, host: Machine) -> list[Stage]:
