@@ -116,6 +116,10 @@ def test_late_fusion_takes_the_networks_that_are_there(short, monkeypatch):
     assert roc_auc_score(y, taken.cv_decision_) > 0.8
     parts = taken.contributions(blocks)
     np.testing.assert_allclose(sum(parts.values()), taken.decision_function(blocks), atol=1e-6)
+    path = integrated_gradients(taken, blocks, nodes=32)
+    sums = sum(own.sum(axis=-1) for own in path.parts.values()) + path.baseline
+    np.testing.assert_allclose(sums + path.error, taken.decision_function(blocks), atol=1e-4)
+    assert abs(path.error).max() < 1e-4  # without two layers, a sum
 
 
 def test_validation_of_a_network_calibrates_by_other_folds(short):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from fastmm.deep_fusion import FOLDS
 from fastmm.planning import rates
 from fastmm.planning.deep_costs import network_work
 from fastmm.planning.fit_costs import Fit, fit_parts, fit_work, predict_work
@@ -21,7 +22,7 @@ from fastmm.planning.work import Work
 
 __all__ = ["Job", "Stage", "final_fit", "fold_count", "study_stages"]
 
-_FOLDS, _DEEP_FOLDS, _DEALT = 100, 5, 10  # patients left out one by one up to; else dealt into
+_FOLDS, _DEALT = 100, 10  # patients left out one by one up to; else dealt into
 _RESAMPLES = 2000
 
 
@@ -90,8 +91,9 @@ def study_stages(job: Job, host: Machine, gpu: Machine | None = None) -> list[St
 
 def fold_count(patients: float, solver: str) -> int:
     """Return how many models validation fits for one set of features."""
-    most = _DEEP_FOLDS if solver == "deep" else _FOLDS
-    return max(2, round(patients)) if patients <= most else min(_DEALT, most)
+    if solver == "deep":
+        return min(FOLDS, max(2, round(patients)))
+    return max(2, round(patients)) if patients <= _FOLDS else _DEALT
 
 
 def feature_sets(size: StudySize) -> Iterator[tuple[tuple[str, ...], float]]:
@@ -153,8 +155,14 @@ def _validation(job: Job, host: Machine) -> Stage:
     for names, share in feature_sets(size):
         folds = fold_count(size.patients * share, job.solver)
         rows = size.fit_rows * share
+        if job.solver == "deep":
+            trained = len(names) == 1 or job.fusion != "late"  # else the singles are at hand
+            work = network_work(size, rows, names) if trained else Work()
+            seconds += work.seconds(host)
+            total, fits = total + work, fits + (folds + 1 if trained else 0)
+            continue
         fit = _fit(job, names, rows * (1 - 1 / folds))
-        work = folds * (_one(job, fit) + predict_work(fit, rows / folds))
+        work = folds * (fit_work(fit) + predict_work(fit, rows / folds))
         seconds += work.seconds(host)
         total, fits = total + work, fits + folds
     name = f"validate {job.solver}"
@@ -162,16 +170,12 @@ def _validation(job: Job, host: Machine) -> Stage:
 
 
 def _final(job: Job, host: Machine) -> list[Stage]:
+    if job.solver == "deep":
+        return []  # it is trained with the networks of the folds
     fit = final_fit(job)
-    work = _one(job, fit)
+    work = fit_work(fit)
     found = [Stage("fit the final model", work.seconds(host), work.all_flops, detail="1 fit")]
-    if job.solver != "deep":
-        found += [
-            Stage(f"  {name}", part.seconds(host), part.all_flops)
-            for name, part in fit_parts(fit).items()
-        ]
-    return found
-
-
-def _one(job: Job, fit: Fit) -> Work:
-    return network_work(job.size, fit.rows) if job.solver == "deep" else fit_work(fit)
+    return found + [
+        Stage(f"  {name}", part.seconds(host), part.all_flops)
+        for name, part in fit_parts(fit).items()
+    ]
