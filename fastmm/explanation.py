@@ -169,13 +169,14 @@ def _unit(model: Any) -> tuple[float, float]:
 
 
 def _parts(model: Any, blocks: Mapping[str, Block]) -> Any:
-    if model.solver == "deep":
-        raise ValueError(
-            '`contributions` must be asked of another `solver` than "deep", which is no sum over '
-            "modalities; `integrated_gradients` approximates it."
-        )
     if model.fusion == "late":
         return model.fusion_.contributions(blocks)
+    if model.solver == "deep":
+        raise ValueError(
+            '`contributions` must be asked of another `solver` than "deep", or of networks with '
+            '`fusion="late"`: one network is no sum over modalities; `integrated_gradients` '
+            "approximates it."
+        )
     if model.fusion == "kernel":
         return _kernel_parts(model, blocks)
     if model.solver not in LINEAR and len(blocks) > 1:

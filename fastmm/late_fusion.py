@@ -46,8 +46,12 @@ class LateFusion:
     def __init__(self, parent: Any) -> None:
         self.parent = parent
 
-    def fit(self, rows: Any) -> Any:
-        """Fit the models and their weights; return what is predicted out of fold."""
+    def fit(self, rows: Any, trained: Mapping[str, Any] | None = None, progress: Any = None) -> Any:
+        """Fit the models and their weights; return what is predicted out of fold.
+
+        Networks of single modalities that were `trained` on the same rows are not trained
+        again.
+        """
         parent, self.members_ = self.parent, {}
         del self.parent  # a model file holds no model twice
         targets = rows.targets.reshape(len(rows.targets), -1)
@@ -58,14 +62,17 @@ class LateFusion:
                 raise ValueError(f"Modality {name!r} must be there in at least one row.")
             if rows.codes is not None and len(set(rows.codes[here])) < len(set(rows.codes)):
                 raise ValueError(f"Modality {name!r} must be there in rows of each class.")
-            member = clone(parent).set_params(
-                modalities={name: parent.modalities[name]}, fusion="stack", weights="equal"
-            )
             scores[name] = np.zeros(targets.shape)
-            scores[name][here] = member.fit_rows(_taken(rows, {name: block}, here)).reshape(
-                -1, targets.shape[1]
-            )
-            self.members_[name] = member
+            if trained is not None and name in trained:
+                self.members_[name] = trained[name]
+                own = trained[name].fusion_.cv_scores_
+            else:
+                member = self.members_[name] = clone(parent).set_params(
+                    modalities={name: parent.modalities[name]}, fusion="stack", weights="equal"
+                )
+                told = _share(progress, len(scores) - 1, len(rows.blocks))
+                own = member.fit_rows(_taken(rows, {name: block}, here), progress=told)
+            scores[name][here] = own.reshape(-1, targets.shape[1])
         # Left-out decisions have no mean to speak of; left-out predictions have that of y.
         regression = rows.codes is None
         self.centres_ = {
@@ -159,6 +166,13 @@ class LateFusion:
     @staticmethod
     def _flat(values: Any) -> Any:
         return values[:, 0] if values.shape[1] == 1 else values
+
+
+def _share(progress: Any, number: int, count: int) -> Any:
+    """Return what one of `count` models tells its progress."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(number * total + done, count * total)
 
 
 def _taken(rows: Any, blocks: dict[str, Block], here: Any) -> Any:

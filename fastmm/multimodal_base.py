@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -94,16 +94,12 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
         """Refuse parameters that cannot be, before any data is read."""
         one_of(self.fusion, "fusion", ("stack", "kernel", "late"))
         one_of(self.solver, "solver", self.solvers)
-        if self.solver == "deep" and self.fusion != "stack":
-            raise ValueError(
-                f'`solver="deep"` fuses within its network; leave `fusion` at "stack", got '
-                f'"{self.fusion}".'
-            )
-        if self.fusion == "kernel" and self.solver in ("ridge", "linear"):
+        if self.fusion == "kernel" and self.solver in ("ridge", "linear", "deep"):
             others = " or ".join(f'"{s}"' for s in self.solvers if s in ("lssvm", "svm"))
+            own = '; leave `fusion` at "stack", or "late"' if self.solver == "deep" else ""
             raise ValueError(
                 f'`fusion="kernel"` needs `solver` {others}, got "{self.solver}", which has no '
-                "kernels."
+                f"kernels{own}."
             )
         if self.interactions and self.fusion != "kernel":
             raise ValueError(f'`interactions` need `fusion="kernel"`, got fusion="{self.fusion}".')
@@ -132,7 +128,12 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
             groups[owner],
         )
 
-    def fit_rows(self, rows: Rows) -> Any:
+    def fit_rows(
+        self,
+        rows: Rows,
+        members: Mapping[str, Any] | None = None,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Any:
         """Fit fusion and solver to prepared rows; return left-out scores, which lean nowhere.
 
         A model without any signal predicts the mean label of the rows it saw, which leans
@@ -142,18 +143,18 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
             if len(rows.targets) <= _FEW:
                 limits.enter_context(scipy_threads_only(Space("cpu")))
                 limits.enter_context(one_thread(Space("cpu")))
-            held_out = self._fit_fused(rows)
+            held_out = self._fit_fused(rows, members, progress)
         if rows.codes is None or (self.solver in ("svm", "deep") and self.fusion != "late"):
             return held_out
         return centred(held_out, rows.targets, make_folds(len(held_out), rows.groups), rows.weight)
 
-    def _fit_fused(self, rows: Rows) -> Any:
+    def _fit_fused(self, rows: Rows, members: Any, progress: Any) -> Any:
         if self.fusion == "late":
             self.fusion_ = LateFusion(self)
-            return self.fusion_.fit(rows)
+            return self.fusion_.fit(rows, members, progress)
         if self.solver == "deep":
             self.fusion_ = DeepFusion(self.modalities)
-            return self.fusion_.fit(rows)
+            return self.fusion_.fit(rows, progress)
         self.fusion_ = BlockFusion(self.fusion, self.interactions)
         standardised, present = self.fusion_.learn(rows.blocks, self.modalities)
         if isinstance(self.weights, Mapping):

@@ -115,17 +115,20 @@ def run_study(
     comparisons, said = compare_sets(found, [each.numbers for each in scores])
     with watch("learning curve"):
         learning = _learning(plan, found, comparisons, chosen, blocks, task)
-    final = plan.final()
-    with watch("fit the final model") as stage:
-        final.fit(blocks, cohort.y, groups=cohort.groups)
-        stage.fits += 1
+    final = chosen.fitted or plan.final()
+    if chosen.fitted is None:
+        with watch("fit the final model") as stage:
+            final.fit(blocks, cohort.y, groups=cohort.groups)
+            stage.fits += 1
     held_out = chosen.held_out
     results = {
         **about,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "fastmm": __version__,
         "cohort": describe_cohort(cohort, modalities, blocks, [*notes, *said]),
-        "validation": describe_scheme(held_out, cohort, _methods(scores)),
+        "validation": describe_scheme(
+            held_out, cohort, _methods(scores), network=chosen.model == "deep"
+        ),
         "scores": [each.numbers for each in scores],
         "chosen": chosen.about,
         "comparisons": comparisons,

@@ -297,7 +297,7 @@ def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys, tmp_path):
         (("ridge", "kernel", False, "auto"), "`--fusion kernel` needs `--model lssvm`"),
         (("ridge", "stack", True, "auto"), "`--interactions` needs `--fusion kernel`, got stack"),
         (("svm", "stack", False, "regression"), "`--task regression` needs `--model ridge`"),
-        (("deep", "late", False, "auto"), "leave out `--fusion late`"),
+        (("deep", "kernel", False, "auto"), "fused by `--fusion stack` or `--fusion late`"),
         (("ridge", "side", False, "auto"), "`--fusion` must be one of"),
         (("ridge", "stack", False, "numbers"), "`--task` must be one of"),
     ],

@@ -99,6 +99,11 @@ def test_pairs_are_of_the_first_model_only_and_left_out_where_there_are_too_many
     assert notes == []
     sets, notes = plan_sets(Plan(three, ("deep",), "stack", False))
     assert [len(n) for _, n in sets] == [1, 1, 1, 3]
+    assert len(notes) == 2
+    assert "the 3 pairs of modalities were not validated" in notes[0]
+    assert "not computed for networks" in notes[1]
+    sets, notes = plan_sets(Plan(three, ("deep",), "late", False))
+    assert [len(n) for _, n in sets] == [1, 1, 1, 2, 2, 2, 3]
     assert len(notes) == 1
     two = {name: TableModality() for name in "ab"}
     assert len(plan_sets(Plan(two, ("ridge",), "stack", False))[0]) == 3
@@ -362,3 +367,34 @@ def test_predictions_file_and_report_agree(made, tmp_path):
         chances = [float(row["probability"]) for row in csv.DictReader(opened)]
     row = row_of(found.results["scores"], "fused")
     assert brier_score_loss(cohort.y, chances) == pytest.approx(row["brier"])
+
+
+def test_a_study_of_networks_says_what_it_left_out(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="the network needs PyTorch")
+    from fastmm import deep_fusion
+
+    monkeypatch.setattr(deep_fusion, "_MOST", 3)
+    told = []
+
+    def task(name):
+        return lambda done, total: told.append((done, total)) if name == "validate" else None
+
+    _, found = study(write_cohort(tmp_path), models=("deep",), fusion="late", task=task, title="t")
+    names = [row["features"] for row in found.results["scores"]]
+    assert names == ["a", "b", "c", "a + b", "a + c", "b + c", "fused"]
+    scheme = found.results["validation"]
+    assert scheme["scheme"] == "5 folds of patients"
+    assert "learned anew without the patients" in scheme["detail"]
+    assert "closed-form" not in scheme["detail"]
+    assert "out-of-fold scores staying what they are" in scheme["permutation"][0]
+    assert any("not computed for networks" in note for note in found.results["cohort"]["notes"])
+    assert found.results["learning_curves"] == []
+    stages = {row["stage"]: row for row in found.results["stages"]}
+    assert stages["validate deep"]["fits"] == 18  # pairs and all combine the scores of singles
+    assert "fit the final model" not in stages
+    np.testing.assert_allclose(found.held_out.decision, found.model.cv_decision_, atol=1e-9)
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+    assert len(told) > 3 * 6 * 3  # after each epoch
+    write_report(found.results, tmp_path)
+    assert "not computed for networks" in (tmp_path / "report.html").read_text()

@@ -74,7 +74,7 @@ Fusion = Annotated[
     str,
     typer.Option(
         help="stack: features side by side; kernel: weighted sum of kernels (lssvm, svm); "
-        "late: linear combination of the scores of single modalities."
+        "late: linear combination of the scores of single modalities. Networks: stack or late."
     ),
 ]
 Interactions = Annotated[

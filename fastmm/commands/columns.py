@@ -6,6 +6,7 @@ __all__ = ["check_choices", "read_channels", "read_pairs", "read_windows"]
 
 _MODELS = ("ridge", "linear", "lssvm", "svm", "deep")
 _KERNELS = ("lssvm", "svm")
+_OF_NETWORKS = "; networks are fused by `--fusion stack` or `--fusion late`"
 
 
 def check_choices(model: str, fusion: str, interactions: bool, task: str) -> None:
@@ -18,12 +19,10 @@ def check_choices(model: str, fusion: str, interactions: bool, task: str) -> Non
     if fusion == "kernel" and model not in _KERNELS:
         raise ValueError(
             f"`--fusion kernel` needs `--model lssvm` or `--model svm`, got {model}, which has no "
-            "kernels."
+            f"kernels{_OF_NETWORKS if model == 'deep' else ''}."
         )
     if interactions and fusion != "kernel":
         raise ValueError(f"`--interactions` needs `--fusion kernel`, got {fusion}.")
-    if model == "deep" and fusion != "stack":
-        raise ValueError(f"`--model deep` fuses within its network; leave out `--fusion {fusion}`.")
     if task == "regression" and model in ("svm", "deep"):
         raise ValueError(
             f"`--task regression` needs `--model ridge`, `linear` or `lssvm`, got {model}."

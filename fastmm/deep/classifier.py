@@ -23,15 +23,18 @@ class DeepClassifier(DeepModel):
 
     .. math:: y = \arg\max_c\, h\big([e_1(x_1), \dots, e_M(x_M)]; \theta\big)_c
 
-    with one encoder :math:`e_m` for each modality (convolutions in 2 or 3 dimensions, two
-    layers for a table) and a head h on their features side by side. A modality that a row
-    lacks is replaced by a vector that is learned, for which modalities are hidden at random
-    in training.
+    with one encoder :math:`e_m` for each modality (convolutions in 2 or 3 dimensions, a
+    linear map and two layers for a table) and a head h on their features side by side. A
+    modality that a row lacks is replaced by a vector that is learned, for which modalities
+    are hidden at random in training.
 
     Parameters
     ----------
     encoder : {"residual", "plain"}, default "residual"
         Whether blocks of convolutions have a path around them.
+    table_encoder : {"residual", "linear"}, default "residual"
+        Two layers beside a linear map of the columns, or that map alone: what fewer than
+        several hundred patients can teach. It meets other modalities in the head.
     width : int, default 16
         Channels of the first convolution; each of at most 4 stages has twice those before.
     n_features : int, default 64
@@ -57,6 +60,8 @@ class DeepClassifier(DeepModel):
         Weight decay of AdamW.
     dropout : float, default 0.2
         Share of features that are hidden in training, in [0, 1).
+    column_dropout : float, default 0.3
+        Share of the columns of tables that are hidden in training, in [0, 1).
     modality_dropout : float, default 0.2
         Share of modalities that are hidden in training, in [0, 1), of rows with several.
     shift, zoom : float, default 0.06 and 0.06
@@ -147,6 +152,7 @@ class DeepClassifier(DeepModel):
         self,
         *,
         encoder: str = "residual",
+        table_encoder: str = "residual",
         width: int = 16,
         n_features: int = 64,
         channels: bool | Sequence[str] = False,
@@ -158,6 +164,7 @@ class DeepClassifier(DeepModel):
         learning_rate: float = 2e-3,
         weight_decay: float = 0.02,
         dropout: float = 0.2,
+        column_dropout: float = 0.3,
         modality_dropout: float = 0.2,
         shift: float = 0.06,
         zoom: float = 0.06,
@@ -169,6 +176,7 @@ class DeepClassifier(DeepModel):
         checkpoint: str | Path | None = None,
     ) -> None:
         self.encoder = encoder
+        self.table_encoder = table_encoder
         self.width = width
         self.n_features = n_features
         self.channels = channels
@@ -180,6 +188,7 @@ class DeepClassifier(DeepModel):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.dropout = dropout
+        self.column_dropout = column_dropout
         self.modality_dropout = modality_dropout
         self.shift = shift
         self.zoom = zoom

@@ -8,7 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["generator_of", "hide_modalities", "keep_features", "schedule", "steps_of"]
+__all__ = [
+    "generator_of",
+    "hide_columns",
+    "hide_modalities",
+    "keep_features",
+    "schedule",
+    "steps_of",
+]
 
 _STEPS, _SMALLEST = 16, 8  # steps of an epoch that batches shrink for, rows that they keep
 _WARM = 0.05  # share of all steps in which the learning rate rises
@@ -26,6 +33,12 @@ def hide_modalities(present: Tensor, share: float, generator: torch.Generator) -
         return present
     kept = present & (torch.rand(present.shape, generator=generator) >= share).to(present.device)
     return torch.where(kept.any(dim=1, keepdim=True), kept, present)
+
+
+def hide_columns(rows: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Put the mean, 0, in place of some columns of each row; the others grow by as much."""
+    keep = keep_features(len(rows), rows.shape[1], share, generator)
+    return rows if keep is None else rows * keep.to(rows.device)
 
 
 def keep_features(n: int, width: int, share: float, generator: torch.Generator) -> Tensor | None:

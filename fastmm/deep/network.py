@@ -11,7 +11,7 @@ from torch import Tensor, nn
 __all__ = ["FusionNetwork", "initialise"]
 
 _STAGES = 4  # of an image encoder, each with half the resolution of the one before
-_FIRST = 64  # pixels: the stem brings a longer axis down to about this
+_FIRST = 32  # pixels: the stem brings a longer axis down to about this
 
 
 class FusionNetwork(nn.Module):  # type: ignore[misc]
@@ -26,6 +26,7 @@ class FusionNetwork(nn.Module):  # type: ignore[misc]
         n_classes: int,
         *,
         encoder: str,
+        table_encoder: str,
         width: int,
         n_features: int,
     ) -> None:
@@ -33,7 +34,7 @@ class FusionNetwork(nn.Module):  # type: ignore[misc]
         self.names = list(shapes)
         # Numbered, since a name may hold a dot, which torch takes for a path.
         self.encoders = nn.ModuleList(
-            TableEncoder(shape[0], n_features)
+            TableEncoder(shape[0], n_features, residual=table_encoder == "residual")
             if len(shape) == 1
             else ImageEncoder(shape, width, n_features, residual=encoder == "residual")
             for shape in shapes.values()
@@ -71,16 +72,22 @@ class FusionNetwork(nn.Module):  # type: ignore[misc]
 
 
 class TableEncoder(nn.Module):  # type: ignore[misc]
-    """Two layers, for the columns of a table."""
+    """A linear map of the columns of a table, beside which a residual one has two layers."""
 
-    def __init__(self, width: int, n_features: int) -> None:
+    def __init__(self, width: int, n_features: int, *, residual: bool) -> None:
         super().__init__()
-        self.first = nn.Linear(width, n_features)
-        self.second = nn.Linear(n_features, n_features)
+        self.straight = nn.Linear(width, n_features)
+        self.first: nn.Linear | None = None
+        if residual:
+            self.first = nn.Linear(width, n_features)
+            self.second = nn.Linear(n_features, n_features, bias=False)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Map (n, p) to (n, features)."""
-        return torch.relu(self.second(torch.relu(self.first(rows))))
+        found: Tensor = self.straight(rows)
+        if self.first is not None:
+            found = found + self.second(torch.relu(self.first(rows)))
+        return found
 
 
 class ImageEncoder(nn.Module):  # type: ignore[misc]
@@ -163,12 +170,14 @@ def initialise(network: FusionNetwork, generator: torch.Generator) -> None:
     for module in network.modules():
         if isinstance(module, ConvBlock) and module.residual:
             nn.init.zeros_(module.body[-1].weight)  # a block begins as the path around it
+        if isinstance(module, TableEncoder) and module.first is not None:
+            nn.init.zeros_(module.second.weight)
     nn.init.zeros_(network.absent)
     nn.init.normal_(network.last.weight, std=0.01, generator=generator)
 
 
 def _stem_stride(size: int) -> int:
-    """Return 1, 2, 4 or 8: what brings an axis down to about 64."""
+    """Return 1, 2, 4 or 8: what brings an axis down to about 32."""
     stride = 1
     while stride < 8 and size > _FIRST * stride:
         stride *= 2

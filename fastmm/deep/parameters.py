@@ -15,6 +15,7 @@ __all__ = ["check_parameters", "seed_of"]
 def check_parameters(model: Any) -> None:
     """Refuse parameters of a DeepClassifier that cannot be."""
     one_of(model.encoder, "encoder", ("residual", "plain"))
+    one_of(model.table_encoder, "table_encoder", ("residual", "linear"))
     one_of(model.precision, "precision", ("auto", "float32", "mixed"))
     for name in ("width", "n_features", "max_epochs", "patience", "batch_size"):
         integer(getattr(model, name), name)
@@ -22,7 +23,7 @@ def check_parameters(model: Any) -> None:
         raise ValueError(f"`learning_rate` must be at most 1, got {model.learning_rate!r}.")
     for name in ("weight_decay", "shift", "zoom", "rotation"):
         number(getattr(model, name), name, minimum=0)
-    for name in ("validation_fraction", "dropout", "modality_dropout", "zoom"):
+    for name in ("validation_fraction", "dropout", "column_dropout", "modality_dropout", "zoom"):
         if number(getattr(model, name), name, minimum=0) >= 1:
             raise ValueError(f"`{name}` must be below 1, got {getattr(model, name)!r}.")
     if not isinstance(model.flip, (bool, np.bool_)):

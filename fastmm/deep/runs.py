@@ -21,7 +21,7 @@ from fastmm.errors import ModelFileError
 
 __all__ = ["Found", "apply_network", "run_training"]
 
-_RUN = 1  # another number where the same settings would train otherwise
+_RUN = 2  # another number where the same settings would train otherwise
 _ROWS = 256  # most rows that are predicted at once,
 _VALUES = 1 << 25  # and most values of their first maps
 
@@ -52,7 +52,8 @@ def run_training(
     initialise(network, torch.Generator().manual_seed(settings.seed))
     checkpoint = None
     if model.checkpoint is not None:
-        told = [_RUN, model.encoder, model.width, model.n_features, repr(settings), device.type]
+        told = [_RUN, model.encoder, model.table_encoder, model.width, model.n_features]
+        told += [repr(settings), device.type]
         run = fingerprint(inputs, told, codes, weight, *rows)
         checkpoint = Checkpoint(model.checkpoint, run)
     with deterministic(device):
@@ -112,6 +113,7 @@ def settings_of(model: Any, seed: int, device: torch.device) -> Settings:
         learning_rate=float(model.learning_rate),
         weight_decay=float(model.weight_decay),
         dropout=float(model.dropout),
+        column_dropout=float(model.column_dropout),
         modality_dropout=float(model.modality_dropout),
         augmentation=Augmentation(
             float(model.shift), float(model.rotation), float(model.zoom), bool(model.flip)
@@ -138,6 +140,7 @@ def _network(
             shapes,
             n_classes,
             encoder=model.encoder,
+            table_encoder=model.table_encoder,
             width=int(model.width),
             n_features=int(model.n_features),
         )

@@ -17,7 +17,14 @@ from torch.nn.functional import cross_entropy
 from fastmm.deep.augmentation import Augmentation, augment
 from fastmm.deep.batches import Batches
 from fastmm.deep.checkpoint import Checkpoint
-from fastmm.deep.draws import generator_of, hide_modalities, keep_features, schedule, steps_of
+from fastmm.deep.draws import (
+    generator_of,
+    hide_columns,
+    hide_modalities,
+    keep_features,
+    schedule,
+    steps_of,
+)
 from fastmm.deep.network import FusionNetwork
 from fastmm.deep.passes import logits_of
 
@@ -36,6 +43,7 @@ class Settings:
     learning_rate: float
     weight_decay: float
     dropout: float
+    column_dropout: float
     modality_dropout: float
     augmentation: Augmentation
     half: torch.dtype | None  # of mixed precision
@@ -62,14 +70,18 @@ class Trainer:
         self.batches, self.settings = batches, settings
         self.codes = torch.from_numpy(codes).to(batches.device)
         self.weight = torch.from_numpy(weight.astype(np.float32)).to(batches.device)
-        decayed = [p for p in network.parameters() if p.ndim > 1]
-        plain = [p for p in network.parameters() if p.ndim <= 1]
+        # Listed once: torch walks through all modules each time that it is asked for them.
+        self.parameters = list(network.parameters())
+        self.followers = list(self.averaged.parameters())
+        decayed = [p for p in self.parameters if p.ndim > 1]
+        plain = [p for p in self.parameters if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
             [
                 {"params": decayed, "weight_decay": settings.weight_decay},
                 {"params": plain, "weight_decay": 0.0},
             ],
             lr=settings.learning_rate,
+            fused=batches.device.type == "cpu",  # small steps: a loop over tensors costs a third
         )
         self.scaler = torch.amp.GradScaler(
             batches.device.type, enabled=settings.half is torch.float16
@@ -134,7 +146,9 @@ class Trainer:
         inputs, present = self.batches.take(rows)
         how = self.settings
         inputs = {
-            name: augment(values, how.augmentation, generator) if values.ndim > 2 else values
+            name: augment(values, how.augmentation, generator)
+            if values.ndim > 2
+            else hide_columns(values, how.column_dropout, generator)
             for name, values in inputs.items()
         }
         present = hide_modalities(present, how.modality_dropout, generator)
@@ -152,7 +166,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
+        torch.nn.utils.clip_grad_norm_(self.parameters, _CLIP)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self._average(step, per_epoch)
@@ -167,8 +181,7 @@ class Trainer:
         """Follow the weights by a moving average over about an epoch."""
         decay = min((1 + step) / (10 + step), 1 - 1 / max(per_epoch, 10))
         with torch.no_grad():
-            own, now = list(self.averaged.parameters()), list(self.network.parameters())
-            torch._foreach_lerp_(own, now, 1 - decay)
+            torch._foreach_lerp_(self.followers, self.parameters, 1 - decay)
 
     def _watch(self, rows: Tensor) -> None:
         """Note the loss of rows that are not trained on, by the averaged weights."""

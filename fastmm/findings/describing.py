@@ -11,6 +11,7 @@ from fastmm.blocks import Block
 from fastmm.cohort import Cohort
 from fastmm.features.table import Columns
 from fastmm.findings.learning import DETAIL
+from fastmm.findings.networks import DETAIL as NETWORKS
 from fastmm.findings.permuting import PERMUTATIONS
 from fastmm.findings.scoring import CONFIDENCE, RESAMPLES
 from fastmm.multimodal import MultimodalClassifier
@@ -48,20 +49,23 @@ def describe_cohort(
     }
 
 
-def describe_scheme(held_out: OutOfFold, cohort: Cohort, methods: Sequence[str]) -> dict[str, Any]:
+def describe_scheme(
+    held_out: OutOfFold, cohort: Cohort, methods: Sequence[str], *, network: bool
+) -> dict[str, Any]:
     """Say what was left out, and what was learned without it."""
     what = "patient" if cohort.grouped else "row"
     one_out = held_out.folds == cohort.patients
+    nested = (
+        "nested: means and scales, categories, weights of modalities, widths of kernels and "
+        f"the penalty (by exact closed-form leave-one-{what}-out), and the calibration are "
+        f"learned anew without the {what}s that are predicted. A score of 0 is the border "
+        "between classes of equal weight, and scores are in units of the root mean square of "
+        f"those of {what}s left out in training, so that models of different folds can be "
+        "ranked together; the probability knows how frequent the classes are"
+    )
     return {
         "scheme": f"leave one {what} out" if one_out else f"{held_out.folds} folds of {what}s",
-        "detail": (
-            "nested: means and scales, categories, weights of modalities, widths of kernels and "
-            f"the penalty (by exact closed-form leave-one-{what}-out), and the calibration are "
-            f"learned anew without the {what}s that are predicted. A score of 0 is the border "
-            "between classes of equal weight, and scores are in units of the root mean square of "
-            f"those of {what}s left out in training, so that models of different folds can be "
-            "ranked together; the probability knows how frequent the classes are"
-        ),
+        "detail": NETWORKS.format(what=what) if network else nested,
         "bootstrap": RESAMPLES,
         "resampled": "patients" if cohort.grouped else "rows",
         "confidence": CONFIDENCE,

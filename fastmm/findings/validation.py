@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fastmm.blocks import Block
 from fastmm.cohort import Cohort
+from fastmm.findings.networks import LEFT_OUT, validate_network
 from fastmm.findings.reading import Task
+from fastmm.modalities import ImageModality
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.stopwatch import Stopwatch
 from fastmm.validate.nested import OutOfFold, out_of_fold
@@ -74,6 +77,8 @@ class Validated:
         Labels and patients of those.
     held_out : OutOfFold
         Predictions of those.
+    fitted : MultimodalClassifier or None
+        Of networks the model, fitted to those rows.
     """
 
     model: str
@@ -83,6 +88,7 @@ class Validated:
     y: np.ndarray[Any, Any]
     groups: np.ndarray[Any, Any]
     held_out: OutOfFold
+    fitted: MultimodalClassifier | None = None
 
     @property
     def about(self) -> dict[str, str]:
@@ -111,12 +117,17 @@ def plan_sets(plan: Plan) -> tuple[list[tuple[str, tuple[str, ...]]], list[str]]
     notes: list[str] = []
     if len(names) == 2:
         pairs = []  # the only pair is all of them
-    elif first == "deep" and pairs:
-        notes.append("pairs of modalities were not validated: each is a network for each fold")
+    elif first == "deep" and plan.fusion == "stack" and pairs:
+        notes.append(
+            f"the {len(pairs)} pairs of modalities were not validated: each would be a network "
+            "for each fold; `--fusion late` validates them without further training"
+        )
         pairs = []
     elif len(names) > _MOST_PAIRED:
         notes.append(f"the {len(pairs)} pairs of modalities were not validated: too many")
         pairs = []
+    if "deep" in plan.models:
+        notes.append(LEFT_OUT)
     sets: list[tuple[str, tuple[str, ...]]] = []
     for kind in plan.models:
         sets += [(kind, (name,)) for name in names]
@@ -136,15 +147,36 @@ def validate_sets(
     """Predict out of fold with every model and set, over the rows that have one of its parts."""
     found: list[Validated] = []
     progress = task("validate")
-    for kind, names in sets:
+    cost = [_cost(plan, kind, names) for kind, names in sets]
+    for number, (kind, names) in enumerate(sets):
         rows = np.any([blocks[name].present for name in names], axis=0)
         y, groups = np.asarray(cohort.y)[rows], cohort.groups[rows]
         own = {name: blocks[name].take(rows) for name in names}
+        model, fitted, before = plan.classifier(kind, names), None, sum(cost[:number])
         with watch(f"validate {kind}") as stage:
-            # Each fold of a network is several trainings.
-            most = 5 if kind == "deep" else 100
-            held_out = out_of_fold(plan.classifier(kind, names), own, y, groups, max_folds=most)
-            stage.fits += held_out.folds
-        found.append(Validated(kind, plan.label(names), names, rows, y, groups, held_out))
-        progress(len(found), len(sets))
+            if kind == "deep":
+                singles = {one.names[0]: one.fitted for one in found if len(one.names) == 1}
+                late = {name: singles[name] for name in names if model.fusion == "late"}
+                told = partial(_tell, progress, before, cost[number], sum(cost))
+                held_out, fitted = validate_network(
+                    model, own, y, groups, members=late, progress=told
+                )
+                stage.fits += 0 if model.fusion == "late" else held_out.folds + 1
+            else:
+                held_out = out_of_fold(model, own, y, groups)
+                stage.fits += held_out.folds
+        label = plan.label(names)
+        found.append(Validated(kind, label, names, rows, y, groups, held_out, fitted))
+        progress(before + cost[number], sum(cost))
     return found
+
+
+def _cost(plan: Plan, kind: str, names: Sequence[str]) -> int:
+    """Return about how long a set takes, against others: what is left can be told from it."""
+    if kind != "deep" or (plan.fusion == "late" and len(names) > 1):
+        return 1
+    return sum(100 if isinstance(plan.modalities[name], ImageModality) else 10 for name in names)
+
+
+def _tell(progress: Any, before: int, own: int, whole: int, done: int, total: int) -> None:
+    progress(before + own * done // total, whole)

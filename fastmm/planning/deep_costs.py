@@ -1,18 +1,19 @@
-"""What training a `DeepClassifier` with its defaults costs."""
+"""What training the networks of a study costs."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
+from fastmm.deep_fusion import FOLDS, epochs_for
 from fastmm.planning import rates
 from fastmm.planning.sizes import ImageSize, StudySize
 from fastmm.planning.work import Work
 
 __all__ = ["forward_flops", "network_work"]
 
-_WIDTH, _STAGES, _LONG = 16, 4, 64  # channels and stages of an encoder, and pixels of its stem
-_FOLDS = 3  # trainings for scores out of fold, beside the one of all rows
-_SHARE, _BATCH, _STEPS = 0.85, 32, 16  # rows that are trained on, of a step, steps of an epoch
+_WIDTH, _STAGES, _LONG = 16, 4, 32  # channels and stages of an encoder, and pixels of its stem
+_BATCH, _SMALLEST, _STEPS = 32, 8, 16  # rows of a step, the fewest, steps they shrink for
 
 
 def forward_flops(axes: tuple[int, ...]) -> float:
@@ -20,7 +21,7 @@ def forward_flops(axes: tuple[int, ...]) -> float:
 
     Examples
     --------
-    >>> 1e8 < forward_flops((64, 64)) < 2e8
+    >>> 2e7 < forward_flops((64, 64)) < 5e7
     True
     """
     strides = [min(8, 1 << max(0, math.ceil(math.log2(size / _LONG)))) for size in axes]
@@ -40,21 +41,20 @@ def forward_flops(axes: tuple[int, ...]) -> float:
     return found
 
 
-def network_work(size: StudySize, rows: float) -> Work:
-    """Return the work of one fit: a training without each of three folds, and one of all."""
-    return sum((_training(size, rows * (1 - 1 / _FOLDS)) for _ in range(_FOLDS)), Work()) + (
-        _training(size, rows)
-    )
+def network_work(size: StudySize, rows: float, names: Collection[str]) -> Work:
+    """Return the work of one fit: trainings without each fold, and one of all, side by side."""
+    folds = min(FOLDS, max(2, round(size.patients)))
+    return folds * _training(size, rows * (1 - 1 / folds), names) + _training(size, rows, names)
 
 
-def _training(size: StudySize, rows: float) -> Work:
-    each = sum(forward_flops(axes_of(image)) for image in size.images)
-    passes = 3.0 * _SHARE + (1 - _SHARE)  # forth and back, and forth for what is watched
-    steps = max(_STEPS, rows * _SHARE / _BATCH)
+def _training(size: StudySize, rows: float, names: Collection[str]) -> Work:
+    each = sum(forward_flops(axes_of(image)) for image in size.images if image.name in names)
+    steps = rows / min(_BATCH, max(_SMALLEST, rows / _STEPS))
     epoch = Work(
-        narrow_flops=each * rows * passes / rates.CONVOLUTION, lone_steps=steps * rates.STEP
+        narrow_flops=3.0 * each * rows / rates.CONVOLUTION,  # forth, and twice as much back
+        steps=steps * (rates.STEP + rates.STEP_MODALITY * len(names)),
     )
-    return rates.EPOCHS * epoch
+    return epochs_for(rows) * epoch
 
 
 def axes_of(image: ImageSize) -> tuple[int, ...]:

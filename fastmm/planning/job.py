@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from fastmm.deep_fusion import FOLDS
 from fastmm.planning.fit_costs import Fit
 from fastmm.planning.sizes import StudySize
 
 __all__ = ["FeatureSet", "Job", "feature_sets", "final_fit", "fit_of", "fold_count"]
 
-_FOLDS, _DEEP_FOLDS, _DEALT = 100, 5, 10  # patients left out one by one up to; else dealt into
+_FOLDS, _DEALT = 100, 10  # patients left out one by one up to; else dealt into
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,9 @@ def fold_count(patients: float, solver: str) -> int:
     >>> fold_count(80, "ridge"), fold_count(500, "ridge"), fold_count(500, "deep")
     (80, 10, 5)
     """
-    most = _DEEP_FOLDS if solver == "deep" else _FOLDS
-    return max(2, round(patients)) if patients <= most else min(_DEALT, most)
+    if solver == "deep":
+        return min(FOLDS, max(2, round(patients)))
+    return max(2, round(patients)) if patients <= _FOLDS else _DEALT
 
 
 def final_fit(job: Job) -> Fit:

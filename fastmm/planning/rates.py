@@ -61,8 +61,7 @@ EIGH = 9.0  # flops of an eigendecomposition in products of matrices, over n^3
 
 # A network: share of the rate of float32 products that convolutions reach (torch on one core).
 CONVOLUTION = 0.6
-STEP = 30e-3  # seconds of a step of the optimiser beside its rows
-EPOCHS = 40  # of at most 60, for early stopping waits for 10 without gain
+STEP, STEP_MODALITY = 3e-3, 5e-3  # seconds of a step of the optimiser beside its rows
 
 # Imports of the command, and Numba's kernels from their cache; of readers.
 START = 2.3

@@ -126,8 +126,14 @@ def _validation(job: Job, sets: list[FeatureSet], host: Machine) -> Stage:
     for own in sets:
         folds = fold_count(size.patients * own.share, job.solver)
         rows = size.fit_rows * own.share
+        if job.solver == "deep":
+            trained = len(own.names) == 1 or job.fusion != "late"  # else the singles are at hand
+            work = network_work(size, rows, own.names) if trained else Work()
+            seconds += work.seconds(host)
+            total, fits = total + work, fits + (folds + 1 if trained else 0)
+            continue
         fit = fit_of(job, own.names, rows * (1 - 1 / folds))
-        work = folds * (_one(job, fit) + predict_work(fit, rows / folds))
+        work = folds * (fit_work(fit) + predict_work(fit, rows / folds))
         seconds += work.seconds(host)
         total, fits = total + work, fits + folds
     name = f"validate {job.solver}"
@@ -175,16 +181,12 @@ def _summed(name: str, parts: list[Work], host: Machine, detail: str) -> Stage:
 
 
 def _final(job: Job, host: Machine) -> list[Stage]:
+    if job.solver == "deep":
+        return []  # it is trained with the networks of the folds
     fit = final_fit(job)
-    work = _one(job, fit)
+    work = fit_work(fit)
     found = [Stage("fit the final model", work.seconds(host), work.all_flops, detail="1 fit")]
-    if job.solver != "deep":
-        found += [
-            Stage(f"  {name}", part.seconds(host), part.all_flops)
-            for name, part in fit_parts(fit).items()
-        ]
-    return found
-
-
-def _one(job: Job, fit: Fit) -> Work:
-    return network_work(job.size, fit.rows) if job.solver == "deep" else fit_work(fit)
+    return found + [
+        Stage(f"  {name}", part.seconds(host), part.all_flops)
+        for name, part in fit_parts(fit).items()
+    ]
