@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastmm._device_memory import tells_of_memory
 from fastmm.streams.costs import Cost
 
 __all__ = ["Cost", "refuse_for_dask", "streamed", "streamed_transform"]
@@ -52,7 +53,7 @@ def streamed(spatial: str | int, cost: Cost | None = None) -> Callable[[F], F]:
     cost = cost or Cost()
 
     def decorate(function: F) -> F:
-        parameters = signature(function)
+        parameters, function = signature(function), tells_of_memory(function)
 
         @wraps(function)
         def entry(
@@ -88,7 +89,7 @@ def streamed_transform(cost: Cost | None = None) -> Callable[[F], F]:
     cost = cost or Cost()
 
     def decorate(method: F) -> F:
-        name = method.__name__
+        name, method = method.__name__, tells_of_memory(method)
 
         @wraps(method)
         def entry(self: Any, images: Any, *, memory_limit: Any = None, out: Any = None) -> Any:

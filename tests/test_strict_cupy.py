@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import copy
 import pickle
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
 from strict_array import ndarray
-from strict_cupy import LAUNCHES, forget, use
+from strict_cupy import LAUNCHES, forget, leave_room, use
 
 import fastmm
+from fastmm._device_memory import tells_of_memory
+from fastmm.errors import DeviceMemoryError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(2.0, 1.0, (24, 5)).astype(np.float32)
@@ -180,6 +183,28 @@ def test_stays_on_the_device_and_gives_what_the_host_gives(cupy: Any, call: Any)
         host = found.get() if isinstance(found, ndarray) else np.asarray(found)
         assert (host.shape, host.dtype) == (np.shape(right), np.asarray(right).dtype)
         np.testing.assert_allclose(host, right, rtol=1e-4, atol=1e-5 * max(1, np.abs(right).max()))
+
+
+@pytest.mark.parametrize("call", [calls[0] for calls in CALLS.values()], ids=list(CALLS))
+def test_a_device_out_of_memory_is_told_in_our_own_terms(cupy: Any, call: Any) -> None:
+    leave_room(0)
+    with pytest.raises(DeviceMemoryError, match="out of memory"):
+        call(cupy.asarray)
+    leave_room(5)  # some need no more than this
+    with suppress(DeviceMemoryError):
+        call(cupy.asarray)
+
+
+def test_a_host_out_of_memory_stays_what_it_is() -> None:
+    fault = MemoryError("of the host")
+
+    @tells_of_memory
+    def fail() -> None:
+        raise fault
+
+    with pytest.raises(MemoryError) as caught:
+        fail()
+    assert caught.value is fault
 
 
 def flat(told: Any) -> list[Any]:

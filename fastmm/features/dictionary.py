@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from fastmm._check import integer, number, one_of, sizes
+from fastmm._device_memory import TellsOfMemory
 from fastmm._lazy import Cost, streamed_transform
 from fastmm._space import Space, telling_of_memory
 from fastmm.features.atoms import learn_atoms
@@ -34,7 +35,7 @@ __all__ = ["PatchDictionary"]
 _SIGNS = ("both", "positive", "absolute")
 
 
-class PatchDictionary(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class PatchDictionary(TellsOfMemory, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     r"""Pooled responses of all patches of an image to a learnt dictionary.
 
     A patch :math:`x` of :math:`K` pixels is normalised to :math:`z = (x - \bar x) /

@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from fastmm._check import integer, number
+from fastmm._device_memory import TellsOfMemory
 from fastmm._lazy import Cost, streamed_transform
 from fastmm._space import Space, telling_of_memory
 from fastmm.features.descriptors import draw_descriptors, parts_of, principal_axes
@@ -28,7 +29,7 @@ from fastmm.features.stacks import take_stack
 __all__ = ["FisherVectors"]
 
 
-class FisherVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class FisherVectors(TellsOfMemory, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     r"""Deviations of an image's gradient descriptors from a mixture of Gaussians.
 
     A descriptor holds the gradients around a place in 4 x 4 cells by orientation (dense
