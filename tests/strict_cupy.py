@@ -106,7 +106,7 @@ def _modules() -> dict[str, ModuleType]:
     for name in _FROM_HOST:
         setattr(cupy, name, _brought(getattr(np, name)))
     cupy.get_default_memory_pool = lambda: SimpleNamespace(
-        free_all_blocks=lambda: None, used_bytes=lambda: 0
+        free_all_blocks=lambda: None, used_bytes=lambda: 0, set_limit=lambda size: None
     )
     cupy.cuda = _cuda()
     cupy.linalg.LinAlgError = np.linalg.LinAlgError
