@@ -171,7 +171,12 @@ if wants limits; then
     quick=()
     [ "$SIZES" = full ] || quick=(--quick)
     run 'limits' 60 "$python" -m fastmm.bench.limits "$work/limits.json" "${quick[@]}"
-    [ -z "$no_gpu" ] || note 'limits of the GPU' 'no GPU' - 0
+    if [ -n "$no_gpu" ]; then
+        note 'limits of the GPU' 'no GPU' - 0
+        note 'launches' 'no GPU' - 0
+    else
+        run 'launches' 60 "$python" benchmarks/launching.py "$work/launches.json"
+    fi
 fi
 
 if wants stages; then

@@ -158,6 +158,7 @@ def combine(parts: Path, json_file: Path, text_file: Path) -> None:
         "tests": _junit(parts / "tests.xml"),
         "gpu_tests": _junit(parts / "gpu-tests.xml"),
         "limits": _json(parts / "limits.json"),
+        "launches": _json(parts / "launches.json"),
         "stages": _json(parts / "stages.json"),
         "ratios": ratios(records),
         "benchmarks": records,
