@@ -60,6 +60,15 @@ class Arrays:
         return array
 
     @property
+    def namespace(self) -> Any:
+        """The library itself: CuPy's arrays do not name it (no ``__array_namespace__``)."""
+        if self.name == "cupy":
+            import cupy
+
+            return cupy
+        return np
+
+    @property
     def small(self) -> bool:
         """Say whether only small sizes are bearable here."""
         return self.name == "simulator"

@@ -178,7 +178,7 @@ def timed(request: pytest.FixtureRequest, benchmark: Any, copy_limit: Any) -> Ca
         if files:
             info["files/s"] = round(files / median)
         if flops:
-            info["flops"], info["GFLOP/s"] = flops, round(flops / median / 1e9, 3)
+            info["flops"], info["GFLOP/s"] = int(flops), round(flops / median / 1e9, 3)
 
     return run
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastmm._device_memory import out_of_memory, tells_of_memory
 from fastmm.streams.costs import Cost
 
 __all__ = ["Cost", "refuse_for_dask", "streamed", "streamed_transform"]
@@ -52,14 +53,18 @@ def streamed(spatial: str | int, cost: Cost | None = None) -> Callable[[F], F]:
     cost = cost or Cost()
 
     def decorate(function: F) -> F:
-        parameters = signature(function)
+        parameters, plain = signature(function), function
+        function = tells_of_memory(function)
 
         @wraps(function)
         def entry(
             images: Any, *args: Any, memory_limit: Any = None, out: Any = None, **options: Any
         ) -> Any:
             if memory_limit is None and out is None and type(images) in _PLAIN:
-                return function(images, *args, **options)
+                try:
+                    return plain(images, *args, **options)
+                except MemoryError as error:
+                    raise out_of_memory(error) from None
             given = parameters.bind(images, *args, **options)
             given.apply_defaults()
             named = {n: v for n, v in given.arguments.items() if n not in _OURS}
@@ -85,7 +90,7 @@ def streamed(spatial: str | int, cost: Cost | None = None) -> Callable[[F], F]:
 
 def streamed_transform(method: F) -> F:
     """Let ``transform(self, images)`` do as `streamed` functions, at ``self._cost``."""
-    name = method.__name__
+    name, method = method.__name__, tells_of_memory(method)
 
     @wraps(method)
     def entry(self: Any, images: Any, *, memory_limit: Any = None, out: Any = None) -> Any:

@@ -7,6 +7,8 @@ from functools import wraps
 from inspect import signature
 from typing import Any, TypeVar
 
+from fastmm._device_memory import tells_of_memory
+
 __all__ = ["tiled"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,6 +37,7 @@ def tiled(function: F) -> F:
     array([[1., 0.],
            [0., 1.]])
     """
+    function = tells_of_memory(function)
 
     @wraps(function)
     def entry(X: Any, Y: Any = None, **options: Any) -> Any:

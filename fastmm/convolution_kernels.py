@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from fastmm._device_memory import tells_of_memory
 from fastmm.convolution_grams import convolved, network
 from fastmm.patch_kernels import take_images
 
 __all__ = ["convolutional_kernel"]
 
 
+@tells_of_memory
 def convolutional_kernel(
     X: Any,
     Y: Any = None,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import dtype_of_result, finite, number, real
+from fastmm._device_memory import tells_of_memory
 from fastmm._space import Space, enter
 
 __all__ = ["StackedFeatures", "stack_features"]
@@ -89,6 +90,7 @@ class StackedFeatures:
         return leave(out)
 
 
+@tells_of_memory
 def stack_features(
     blocks: Mapping[str, Any],
     *,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import dtype_of_result, finite, one_of, real
+from fastmm._device_memory import tells_of_memory
 from fastmm._interp import canonical
 from fastmm._space import Space, enter
 from fastmm.kernel_matrices import scaled, width_of
@@ -16,6 +17,7 @@ from fastmm.patch_grams import PatchPairs, linear_patches, patch_pairs, rbf_patc
 __all__ = ["pairs_of", "patch_gram", "patch_kernel", "take_images"]
 
 
+@tells_of_memory
 def patch_kernel(
     X: Any,
     Y: Any = None,

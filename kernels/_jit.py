@@ -156,6 +156,7 @@ class Kernel:
     @cached_property
     def _device(self) -> Any:
         module = numba_cuda()
+        _allow_small_grids()
         return module.jit(_with_names(self._cuda, cuda=module, **self._helpers))
 
 
@@ -182,6 +183,14 @@ def _with_names(function: FunctionType, **names: Any) -> FunctionType:
     copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
     copy.__qualname__ = function.__qualname__
     return copy
+
+
+def _allow_small_grids() -> None:
+    # Numba warns of each launch that does not fill a GPU. A small image never does.
+    from numba.cuda import dispatcher
+
+    if hasattr(dispatcher, "config"):
+        dispatcher.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 
 @contextmanager

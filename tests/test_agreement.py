@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import fastmm
+from fastmm._space import enter
 
 # Each dtype is a build of each kernel: on the CPU, where they are compiled anew, three.
 PLACES = [("numpy", dtype) for dtype in ("int16", "float32", "float64")] + [
@@ -99,7 +100,7 @@ def agree(arrays: Any, operator: Any, dtype: str, part: Any, tolerance: float) -
     for shape, layout in product(SHAPES, LAYOUTS):
         host = values(shape, dtype)
         expected = np.asarray(operator(part(host)))
-        given = part(layout(arrays.asarray(host), arrays.asarray(host).__array_namespace__()))
+        given = part(layout(arrays.asarray(host), arrays.namespace))
         found = arrays.asnumpy(operator(given))
         where = f"{shape}, {layout.__name__}"
         assert found.dtype == expected.dtype, where
@@ -120,7 +121,7 @@ def values(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 def target(x: Any) -> Any:
     y = np.sin(np.arange(x.shape[0]))
-    return x.__array_namespace__().asarray(y)
+    return enter(x=x)[0].xp.asarray(y)
 
 
 def labels(x: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from fastmm._space import Space, cuda_available
 from fastmm.bench import devices, limits, running, timing
-from fastmm.bench.cases import SIZES, Stage
+from fastmm.bench.cases import HUGE, SIZES, Stage
 from fastmm.bench.comparing import compare, read_results
 from fastmm.bench.image_cases import interpolated, windowed
 from fastmm.bench.limits import Limits
@@ -93,6 +93,22 @@ def spoiled(result):
         result.cv_predictions_ = result.cv_predictions_ + 1e-2
         return result
     return result + 1e-4
+
+
+def test_a_stage_that_fails_ends_no_other(tiny, monkeypatch, tmp_path):
+    stage = next(s for s in tiny if s.name == "patches")
+
+    def broken(space, *size):
+        raise RuntimeError("no such thing\nand more")
+
+    monkeypatch.setattr(running, "stages", lambda: (replace(stage, make=broken, name="b"), stage))
+    path = tmp_path / "found.json"
+    done = CliRunner().invoke(app, ["bench", "--quick", "--device", "cpu", "--json", str(path)])
+    assert isinstance(done.exception, ValueError)
+    found = json.loads(path.read_text())
+    assert [row["stage"] for row in found["results"]] == ["patches"]
+    assert [row["why"] for row in found["failed"]] == ["RuntimeError: no such thing"]
+    assert "b, small, cpu failed: RuntimeError" in " ".join(done.output.split())
 
 
 def test_a_wrong_stage_fails_the_command(tiny, monkeypatch):
@@ -243,4 +259,5 @@ def test_stages_are_named_once():
     assert len({stage.name for stage in stages}) == len(stages)
     for stage in stages:
         assert isinstance(stage, Stage)
-        assert tuple(stage.sizes) == SIZES
+        assert tuple(stage.sizes)[:3] == SIZES
+        assert set(stage.sizes) <= {*SIZES, HUGE}

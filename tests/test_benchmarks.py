@@ -233,6 +233,26 @@ def test_planted_faults_survive_the_compiler() -> None:
     ]
 
 
+@pytest.mark.ptx
+def test_flattened_arguments_are_those_of_the_ptx(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba_cuda", reason="numba-cuda is not installed")
+    import re
+
+    import numpy as np
+    from harness import all_kernels
+
+    if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
+        pytest.skip("the simulator does not compile")
+    launching = load("launching")
+    table = np.ones((3, 2), np.float32)
+    args = (np.ones((3, 4), np.float32), np.ones((3, 4), np.uint8), table, np.ones(3, np.uint8))
+    args = (*args, True, np.ones((6, 3, 2), np.float32))
+    ptx = all_kernels()["moments.measure"].ptx(launching.numba_types(args), (9, 0))
+    head = ptx[ptx.index(".entry") :].partition("{")[0]
+    sizes = [int(bits) // 8 for bits in re.findall(r"\.param \.[usbf](\d+) ", head)]
+    assert [value.itemsize for value in launching.flattened((5, *args))] == sizes
+
+
 def result(name: str, median: float, group: str, **info: Any) -> dict[str, Any]:
     return {"name": name, "group": group, "stats": {"median": median}, "extra_info": info}
 

@@ -247,6 +247,11 @@ def test_compiles_without_doubles_and_calls(name, double, signature, capability)
     assert faults(ptx, double) == []
 
 
+def test_a_launch_of_few_blocks_is_configured_without_a_warning():
+    # Warnings are errors here; an image of 64 x 64 pixels takes 16 blocks.
+    assert all_kernels()["resizing.linear"]._device[16, 256].griddim == (16, 1, 1)
+
+
 def planted_threads(work, src, out):
     for i in range(cuda.grid(1), work, cuda.gridsize(1)):
         out[i] = src[i] * 0.1

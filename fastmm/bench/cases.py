@@ -10,9 +10,10 @@ import numpy as np
 
 from fastmm._space import Space
 
-__all__ = ["SIZES", "Case", "Stage", "error"]
+__all__ = ["HUGE", "SIZES", "Case", "Stage", "error"]
 
 SIZES = ("small", "medium", "large")
+HUGE = "huge"  # on a GPU too, where a launch would else take as long as the work
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: `make(space, *sizes[name])` builds a case of about `memory(*sizes[name])` bytes."""
+    """A stage: `make(space, *sizes[name])` builds a case of about `memory(*sizes[name])` bytes.
+
+    A stage may have a size `HUGE`, which is for GPUs.
+    """
 
     name: str
     make: Callable[..., Case]

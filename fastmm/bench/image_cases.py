@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._space import Space
-from fastmm.bench.cases import Case, Stage, error
+from fastmm.bench.cases import HUGE, Case, Stage, error
 
 __all__ = ["IMAGE_STAGES", "interpolated", "windowed"]
 
@@ -114,19 +114,19 @@ IMAGE_STAGES = (
     Stage(
         "preprocess",
         preprocess_case,
-        {"small": (32,), "medium": (256,), "large": (2048,)},
+        {"small": (32,), "medium": (256,), "large": (2048,), HUGE: (16384,)},
         lambda n: 1.5 * n * BEFORE * BEFORE * 2,
     ),
     Stage(
         "resize",
         resize_case,
-        {"small": (32,), "medium": (256,), "large": (1024,)},
+        {"small": (32,), "medium": (256,), "large": (1024,), HUGE: (8192,)},
         lambda n: 1.5 * n * BEFORE * BEFORE * 4,
     ),
     Stage(
         "patches",
         patches_case,
-        {"small": (8,), "medium": (64,), "large": (512,)},
+        {"small": (8,), "medium": (64,), "large": (512,), HUGE: (4096,)},
         lambda n: 1.1 * n * ((AFTER - PATCH) // STEP + 1) ** 2 * PATCH * PATCH * 4,
     ),
 )

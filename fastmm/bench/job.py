@@ -25,16 +25,24 @@ def bench_job(
 ) -> bool:
     """Measure this machine; return whether every result was right."""
     console = Console(stderr=str(output) == "-")  # what is piped is JSON and nothing else
+
+    def keep(so_far: dict[str, Any]) -> None:
+        if output is not None and str(output) != "-":
+            _write(so_far, output)
+
+    spaces = find_spaces(device)
     with _bar() as progress:
-        found = run_stages(find_spaces(device), quick=quick, only=only, progress=progress)
+        found = run_stages(spaces, quick=quick, only=only, progress=progress, keep=keep)
     show_results(found, console)
+    for row in found["failed"]:
+        console.print(f"{row['stage']}, {row['size']}, {row['device']} failed: {row['why']}")
     if output is not None:
         _write(found, output)
     if plot is not None:
         from fastmm.bench.roofline import plot_roofline
 
         plot_roofline(found, plot)
-    return all(row["right"] for row in found["results"])
+    return not found["failed"] and all(row["right"] for row in found["results"])
 
 
 def compare_job(first: Path, second: Path) -> None:

@@ -12,7 +12,7 @@ from fastmm._files import replacing
 __all__ = ["plot_roofline"]
 
 _COLORS = {"float32": "#0b6e99", "float64": "#b5532a"}
-_MARKERS = {"small": "o", "medium": "s", "large": "D"}
+_MARKERS = {"small": "o", "medium": "s", "large": "D", "huge": "P"}
 
 
 def plot_roofline(found: dict[str, Any], path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastmm._space import Space, telling_of_memory
-from fastmm.bench.cases import SIZES, Case, Stage
+from fastmm.bench.cases import HUGE, SIZES, Case, Stage
 from fastmm.bench.devices import current, memory_of, model_of, name_of
 from fastmm.bench.image_cases import IMAGE_STAGES
 from fastmm.bench.limits import Limits, measure_limits
@@ -37,14 +37,15 @@ def run_stages(
     quick: bool = False,
     only: Sequence[str] = (),
     progress: Callable[[str, int, int], object] = lambda *_: None,
+    keep: Callable[[dict[str, Any]], object] = lambda _: None,
 ) -> dict[str, Any]:
     """Measure the limits of each device, then each stage at each size on it.
 
-    Returns plain data: "machine", "devices" (each with its limits), "results" and "skipped",
-    what did not fit into memory.
+    Returns plain data: "machine", "devices" (each with its limits), "results", "skipped", what
+    did not fit into memory, and "failed", what raised an error, which ends no other stage.
+    `keep` is given all of it after each stage, since a long run may be cut off.
     """
     chosen = _chosen(only)
-    sizes = SIZES[:1] if quick else SIZES
     found: dict[str, Any] = {
         "fastmm_bench": FORMAT,
         "quick": quick,
@@ -53,8 +54,9 @@ def run_stages(
         "devices": [],
         "results": [],
         "skipped": [],
+        "failed": [],
     }
-    total = len(spaces) * (1 + len(chosen) * len(sizes))
+    total = sum(1 + len(_turns(chosen, space, quick)) for space in spaces)
     done = 0
     for space in spaces:
         with current(space):
@@ -68,20 +70,21 @@ def run_stages(
                 }
             )
             done += 1
-            for stage in chosen:
-                for size in sizes:
-                    progress(f"{stage.name}, {size}, {name_of(space)}", done, total)
-                    where = {"stage": stage.name, "size": size, "device": name_of(space)}
-                    needed, there = (
-                        stage.memory(*stage.sizes[size]),
-                        _MOST_MEMORY * memory_of(space),
-                    )
-                    if needed > there:
-                        found["skipped"].append(where | {"why": _too_large(needed, there)})
-                    else:
+            for stage, size in _turns(chosen, space, quick):
+                progress(f"{stage.name}, {size}, {name_of(space)}", done, total)
+                where = {"stage": stage.name, "size": size, "device": name_of(space)}
+                needed = stage.memory(*stage.sizes[size])
+                there = _MOST_MEMORY * memory_of(space)
+                if needed > there:
+                    found["skipped"].append(where | {"why": _too_large(needed, there)})
+                else:
+                    try:
                         row = _measure(stage.make(space, *stage.sizes[size]), space, limits, quick)
                         found["results"].append(where | row)
-                    done += 1
+                    except Exception as error:  # whatever it is, the other stages still count
+                        found["failed"].append(where | {"why": _told(error)})
+                done += 1
+                keep(found)
     progress("done", done, total)
     return found
 
@@ -134,6 +137,16 @@ def _rate(case: Case, seconds: float) -> tuple[float, str]:
 
 def _too_large(needed: float, there: float) -> str:
     return f"needs about {needed / 2**30:.1f} GiB, and {there / 2**30:.1f} are allowed"
+
+
+def _told(error: Exception) -> str:
+    first, *_ = str(error).splitlines() or ["no message"]
+    return f"{type(error).__name__}: {first}"
+
+
+def _turns(chosen: list[Stage], space: Space, quick: bool) -> list[tuple[Stage, str]]:
+    names = SIZES[:1] if quick else (*SIZES, HUGE) if space.kind == "cuda" else SIZES
+    return [(stage, size) for stage in chosen for size in names if size in stage.sizes]
 
 
 def _chosen(only: Sequence[str]) -> list[Stage]:

@@ -34,4 +34,4 @@ def bench(
     if compare is not None:
         compare_job(*compare)
     elif not bench_job(device=device, quick=quick, only=stage or [], output=output, plot=plot):
-        raise ValueError("a stage gave a wrong result; its row says WRONG")
+        raise ValueError("a stage failed, or gave a wrong result: its row says WRONG")

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
+from fastmm._device_memory import TellsOfMemory
 from fastmm._lazy import Cost, streamed_transform
 from fastmm._space import Space, telling_of_memory
 from fastmm.features.stacks import take_stack
@@ -16,7 +17,7 @@ from fastmm.features.stacks import take_stack
 __all__ = ["ImageTransformer"]
 
 
-class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class ImageTransformer(TellsOfMemory, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Features of images that are learnt without labels; a base class.
 
     A transformer has `_encode(space, stack)`, which returns the features (n, ...) of images

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import dtype_of_result, number, real, sizes
+from fastmm._device_memory import tells_of_memory
 from fastmm._space import Space, enter_one
 from fastmm.image.grid import patch_grid
 
 __all__ = ["merge_patches"]
 
 
+@tells_of_memory
 def merge_patches(
     patches: Any,
     shape: Sequence[int],

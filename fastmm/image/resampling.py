@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import dtype_of_result, number, one_of, real
+from fastmm._device_memory import tells_of_memory
 from fastmm._interp import canonical
 from fastmm._space import enter
 from fastmm.errors import LimitError
@@ -22,6 +23,7 @@ from fastmm.read.volume import Volume
 __all__ = ["resample"]
 
 
+@tells_of_memory
 def resample(
     volume: Volume,
     *,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import integer, one_of, real
+from fastmm._device_memory import tells_of_memory
 from fastmm._interp import canonical
 from fastmm._space import Space, enter
 from fastmm.image.grid import patch_grid
@@ -15,6 +16,7 @@ from fastmm.image.grid import patch_grid
 __all__ = ["sample_patches"]
 
 
+@tells_of_memory
 def sample_patches(
     images: Any,
     patch_size: Sequence[int],

@@ -13,7 +13,7 @@ from fastmm.planning.finding_costs import (
     permutation_work,
     report_work,
 )
-from fastmm.planning.fit_costs import Fit, fit_parts, fit_work, predict_work
+from fastmm.planning.fit_costs import fit_parts, fit_work, predict_work
 from fastmm.planning.image_costs import (
     feature_work,
     features_on_device,

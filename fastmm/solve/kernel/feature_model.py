@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from fastmm._check import integer, one_of
+from fastmm._device_memory import TellsOfMemory
 from fastmm._space import telling_of_memory
 from fastmm.solve._inputs import Training, grid
 from fastmm.solve.grouped import Folds
@@ -22,7 +23,7 @@ __all__ = ["TIE", "FeatureMachine"]
 TIE = 12  # decimals of decisions beyond which they differ by rounding
 
 
-class FeatureMachine(BaseEstimator):  # type: ignore[misc]
+class FeatureMachine(TellsOfMemory, BaseEstimator):  # type: ignore[misc]
     """A machine with the parameters of the recursion."""
 
     def __init__(

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from fastmm._check import dtype_of_result
+from fastmm._device_memory import TellsOfMemory
 from fastmm.solve._inputs import Training, take_new
 from fastmm.solve.chunked.predictions import over_chunks
 from fastmm.solve.kernel.gram import KernelFunction, centre, kernel_function
@@ -17,7 +18,7 @@ from fastmm.solve.kernel.products import KernelProducts
 __all__ = ["KernelRegressor"]
 
 
-class KernelRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class KernelRegressor(TellsOfMemory, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A regressor with a kernel and, once fitted, `dual_coef_` and `intercept_`."""
 
     @over_chunks

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from fastmm._check import dtype_of_result, integer
+from fastmm._device_memory import TellsOfMemory
 from fastmm.solve._inputs import Training, take_new
 from fastmm.solve.chunked.predictions import over_chunks
 from fastmm.solve.class_weights import class_weights
@@ -19,7 +20,7 @@ from fastmm.solve.ridge.design import pieces
 __all__ = ["KernelMachine", "flat"]
 
 
-class KernelMachine(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class KernelMachine(TellsOfMemory, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A machine with the parameters of a kernel and `class_weight`.
 
     Once fitted, it has `gamma_`, `X_fit_`, `dual_coef_` and `intercept_`.

@@ -7,6 +7,7 @@ from typing import Any
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from fastmm._check import dtype_of_result, integer
+from fastmm._device_memory import TellsOfMemory
 from fastmm.solve._inputs import take_new, take_rows, take_weight
 from fastmm.solve.chunked.predictions import over_chunks
 from fastmm.solve.kernel.centre_features import Centres, choose_centres, kernel_features
@@ -16,7 +17,7 @@ from fastmm.solve.kernel.options import as_rows, kernel_options
 __all__ = ["NystromFeatures"]
 
 
-class NystromFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class NystromFeatures(TellsOfMemory, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     r"""Features whose inner products are a kernel, as far as a few rows span it.
 
     .. math:: \phi(x) = U^{-\top} (k(x, z_1), \ldots, k(x, z_m))^\top, \quad U^\top U = K_{zz}

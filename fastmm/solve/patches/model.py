@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from fastmm._device_memory import TellsOfMemory
 from fastmm._space import telling_of_memory
 from fastmm.solve.patches.correlation import Correlation
 from fastmm.solve.patches.inputs import (
@@ -26,7 +27,7 @@ from fastmm.solve.scoring import r2
 __all__ = ["PatchModel"]
 
 
-class PatchModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class PatchModel(TellsOfMemory, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """A linear model on patches with `coef_`, `intercept_` and `by_position_`."""
 
     # Parameters, which the estimator's constructor sets.

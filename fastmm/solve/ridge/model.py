@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from fastmm._check import dtype_of_result
+from fastmm._device_memory import TellsOfMemory
 from fastmm.solve._inputs import Training, rank_warning, take_new
 from fastmm.solve.chunked.grid import ChunkedGrid
 from fastmm.solve.chunked.predictions import over_chunks
@@ -24,7 +25,7 @@ from fastmm.solve.scoring import best_of, refuse_overflow
 __all__ = ["LinearModel", "RidgeModel"]
 
 
-class LinearModel(BaseEstimator):  # type: ignore[misc]
+class LinearModel(TellsOfMemory, BaseEstimator):  # type: ignore[misc]
     """A linear model with `coef_`, `intercept_` and `fit_intercept`, fitted by ridge."""
 
     def _linear(self, X: Any) -> tuple[Any, Any, Any]:
