@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 __all__ = ["dtype_of_result", "finite", "integer", "number", "one_of", "real", "sizes"]
+
+
+_REAL = frozenset(map(np.dtype, "?bBhHiIlLqQefd"))
 
 
 def integer(value: Any, name: str, *, minimum: int = 1) -> int:
@@ -82,6 +86,8 @@ def real(array: Any, name: str) -> None:
     """Refuse None, and arrays of anything but booleans, integers and real floats."""
     if array is None:
         raise TypeError(f"`{name}` must be an array, got None.")
+    if array.dtype in _REAL:
+        return
     dtype = np.dtype(array.dtype)
     if dtype.kind == "c":
         raise ValueError(
@@ -91,6 +97,7 @@ def real(array: Any, name: str) -> None:
         raise TypeError(f"`{name}` must hold real numbers of at most 64 bits, got dtype {dtype}.")
 
 
+@cache
 def dtype_of_result(dtype: Any) -> np.dtype[Any]:
     """Return the float dtype that arithmetic on `dtype` runs in.
 

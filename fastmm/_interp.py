@@ -48,11 +48,14 @@ class Method(NamedTuple):
     antialias: bool = False
 
 
+_PLAIN = {name: Method(name) for name in _INTERPOLATIONS}
+
+
 def check_method(interpolation: Any, antialias: Any) -> Method:
     """Check the arguments `interpolation` and `antialias`."""
+    if antialias is False and type(interpolation) is str and interpolation in _PLAIN:
+        return _PLAIN[interpolation]
     one_of(interpolation, "interpolation", _INTERPOLATIONS)
-    if antialias is False:
-        return Method(interpolation)
     if not isinstance(antialias, (bool, np.bool_)):
         raise TypeError(f"`antialias` must be True or False, got {antialias!r}.")
     if antialias and interpolation not in ("linear", "cubic"):
@@ -89,14 +92,15 @@ def resize_into(
     and float16. Where "nearest" without a rescale finds one dtype in both, whichever it is,
     values move as they are.
     """
-    before, after = tuple(src.shape[1:]), tuple(out.shape[1:])
+    before, after = src.shape[1:], out.shape[1:]
+    if interpolation == "linear" and _is_plain(space, before, after, antialias):
+        resize_linear(space, src, out, rescale)
+        return
     method = Method(interpolation, antialias and before != after)
     if interpolation == "nearest" and rescale is None and src.dtype == out.dtype:
         layout = _uniform(space, src.shape[0], before)
         tables = _nearest_tables(space, before, after)
         _pick(space, src.reshape(-1), out, layout, tables)
-    elif _is_plain_linear(space, method, before, after):
-        resize_linear(space, src, out, rescale)
     elif space.kind != "cpu" and _most_taps(before, after, method) > _MOST_FUSED:
         _by_axes(space, src, out, rescale, method)
     else:
@@ -137,19 +141,15 @@ def resize_linear(space: Space, src: Any, out: Any, rescale: Rescale | None = No
 
     `src` has any real dtype; `out` is float32 or float64 and fixes the arithmetic.
     """
-    from fastmm.kernels.resizing import linear
-
-    dtype, count = np.dtype(out.dtype), src.shape[0]
-    tables = _linear_tables(space, tuple(src.shape[1:]), tuple(out.shape[1:]), dtype.char)
+    count, dtype = src.shape[0], out.dtype
+    kernel, work, near, weights = _linear_plan(space, src.shape[1:], out.shape[1:], dtype.char)
     maps = _value_maps(space, rescale, count, dtype)
-    work = _work(space, out, src.shape[3], 1, 1)
-    space.launch(linear, work, src, out, *maps, *tables)
+    space.launch(kernel, count * work, src, out, maps, near, weights)
 
 
-def _is_plain_linear(space: Space, method: Method, before: Shape, after: Shape) -> bool:
-    if method.interpolation != "linear":
-        return False
-    if method.antialias and any(m > n for m, n in zip(before, after, strict=True)):
+def _is_plain(space: Space, before: Shape, after: Shape, antialias: bool) -> bool:
+    """Say whether the kernel of two inputs for an output along each axis is the one to take."""
+    if antialias and any(m > n for m, n in zip(before, after, strict=True)):
         return False
     # On the CPU a row that grows is cheaper resized along x first, once for all that need it.
     return space.kind != "cpu" or after[1] <= before[1]
@@ -195,40 +195,38 @@ def _weigh(
 ) -> None:
     from fastmm.kernels.weighing import weigh
 
-    maps = _value_maps(space, rescale, out.shape[0], np.dtype(out.dtype))
+    maps = _value_maps(space, rescale, out.shape[0], out.dtype)
     most = [weights.shape[1] for weights in tables[1::2]]
-    work = _work(space, out, out.shape[3], most[0] * most[1], most[2])
-    space.launch(weigh, work, flat, out, images, *maps, *tables)
+    work = _work(space, out.shape[1:], out.shape[3], most[0] * most[1], most[2])
+    space.launch(weigh, out.shape[0] * work, flat, out, images, maps, *tables)
 
 
-def _work(space: Space, out: Any, width: int, rows: int, columns: int) -> int:
-    """Say how many elements a launch has: on the CPU, those it weighs, of rows of `width`."""
-    if space.kind != "cpu" or out.size == 0:
-        return int(out.size)
+def _work(space: Space, after: Shape, width: int, rows: int, columns: int) -> int:
+    """Say how many elements of an image a launch has: on the CPU, those it weighs.
+
+    An output is weighed from `columns` elements, each from `rows` rows of `width`.
+    """
+    size = math.prod(after)
+    if space.kind != "cpu":
+        return size
     # Several threads pay for one image where what is read, not the result, is large. Whole
     # rows are weighed in vectors; half of one of the steps along x is more than it takes.
-    return int(out.size) * columns + int(out.size) // int(out.shape[3]) * width * rows // 2
+    return size * columns + size // after[2] * width * rows // 2
 
 
-def _value_maps(
-    space: Space, rescale: Rescale | None, count: int, dtype: np.dtype[Any]
-) -> tuple[Any, Any, Any]:
+def _value_maps(space: Space, rescale: Rescale | None, count: int, dtype: np.dtype[Any]) -> Any:
+    """Return the slope, intercept, lowest and highest value of each image, (count, 4)."""
     if rescale is None:
         return _no_rescale(space, count, dtype.char)
-    slope = _per_image(space, rescale.slope, count, dtype)
-    intercept = _per_image(space, rescale.intercept, count, dtype)
-    return slope, intercept, space.asarray(np.array([rescale.low, rescale.high], dtype))
+    maps = np.empty((count, 4), dtype)
+    for column, values in enumerate(rescale):
+        maps[:, column] = values
+    return space.asarray(maps)
 
 
 @lru_cache(maxsize=32)
-def _no_rescale(space: Space, count: int, dtype: str) -> tuple[Any, Any, Any]:
-    limits = space.asarray(np.array([-np.inf, np.inf], dtype))
-    return space.asarray(np.ones(count, dtype)), space.asarray(np.zeros(count, dtype)), limits
-
-
-def _per_image(space: Space, value: Any, count: int, dtype: np.dtype[Any]) -> Any:
-    array = np.asarray(value, dtype)
-    return space.asarray(array if array.shape == (count,) else np.full(count, array, dtype))
+def _no_rescale(space: Space, count: int, dtype: str) -> Any:
+    return _value_maps(space, Rescale(), count, np.dtype(dtype))
 
 
 @lru_cache(maxsize=32)
@@ -240,9 +238,18 @@ def _uniform(space: Space, count: int, size: Shape) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _linear_tables(space: Space, before: Shape, after: Shape, dtype: str) -> tuple[Any, ...]:
+def _linear_plan(space: Space, before: Shape, after: Shape, dtype: str) -> tuple[Any, ...]:
+    """Return what launches have in common: the kernel, the work of an image, and the tables.
+
+    These are the two inputs of each output along z, y and x, and the share of the second.
+    """
+    from fastmm.kernels.resizing import linear
+
     sizes = zip(before, after, strict=True)
-    return tuple(space.asarray(table) for m, n in sizes for table in linear_tables(m, n, dtype))
+    first, second, shares = zip(*(linear_tables(m, n, dtype) for m, n in sizes), strict=True)
+    near = np.stack([np.concatenate(first), np.concatenate(second)])
+    work = _work(space, after, before[2], 1, 1)
+    return linear, work, space.asarray(near), space.asarray(np.concatenate(shares))
 
 
 @lru_cache(maxsize=256)

@@ -97,7 +97,7 @@ def empty(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Return an array to be written, as numpy.empty does; large ones from memory used before."""
     kind = np.dtype(dtype)
     size = math.prod(shape) * kind.itemsize
-    if not _ABLE or not _LEAST <= size <= _MOST:
+    if size < _LEAST or size > _MOST or not _ABLE:
         return np.empty(shape, kind)
     try:
         block = _SHELF.take(-(-size // _PAGE) * _PAGE)

@@ -23,7 +23,7 @@ from fastmm.errors import DeviceMemoryError
 if TYPE_CHECKING:
     from fastmm.kernels._jit import Kernel
 
-__all__ = ["Space", "cuda_available", "enter", "space_for", "telling_of_memory"]
+__all__ = ["Space", "cuda_available", "enter", "enter_one", "space_for", "telling_of_memory"]
 
 _DLPACK_CPU, _DLPACK_CUDA = 1, 2
 _LOG = logging.getLogger("fastmm")
@@ -36,6 +36,9 @@ class Space:
     kind: str  # "cpu" | "cuda" | "simulator"
     device: int = 0
     parallel: bool = True  # on the CPU, whether a launch may use other threads than its own
+
+    def __hash__(self) -> int:
+        return hash(self.kind)  # tables are looked up by it in every call: the quickest that does
 
     def __str__(self) -> str:
         return f"cuda:{self.device}" if self.kind == "cuda" else f"the {self.kind}"
@@ -128,6 +131,11 @@ def enter(**arrays: Any) -> tuple[Space, list[Any], Callable[[Any], Any]]:
     return space or Space("cpu"), native, leave
 
 
+def enter_one(array: Any, name: str) -> tuple[Space, Any, Callable[[Any], Any]]:
+    """Do as `enter` does for one array, which most operators have."""
+    return (_HOST, None, _identity) if array is None else _take_in(array, name)
+
+
 def cuda_available() -> bool:
     """Say whether CuPy is installed and sees a usable GPU."""
     return _cuda_fault() is None
@@ -178,6 +186,8 @@ def _cuda_fault() -> str | None:
 
 
 def _take_in(array: Any, name: str) -> tuple[Space, Any, Callable[[Any], Any]]:
+    if type(array) is np.ndarray and array.dtype.isnative:  # most calls
+        return _HOST, array, _identity
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(f"`{name}` is a masked array, whose mask would be lost; fill it first.")
     if isinstance(array, np.ndarray):

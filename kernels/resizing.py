@@ -1,8 +1,12 @@
 """Linear resize along z, y and x with rescale and window fused in, in one pass.
 
 Every output element depends on 2 x 2 x 2 inputs, each rescaled and clipped before it is
-blended, along y, z and then x. The tables of an axis that keeps its size have weights of
-0 and name the same input twice.
+blended, along y, z and then x. `near` (2, d + h + w) names, for each output along z, then
+y, then x, the two inputs beside it, and `weights` say what share the second has; an axis
+that keeps its size has shares of 0 and names the same input twice. `maps` (n, 4) are the
+slope, intercept, lowest and highest value of each image.
+
+Few arrays: each costs a launch as much as a thousand pixels do.
 """
 
 import numpy as np
@@ -70,12 +74,14 @@ def _halve(row, left, right, weight):
         row[i] = blend(left[i], right[i], weight)
 
 
-def _rows(src, out, slope, intercept, limits, z0, z1, wz, y0, y1, wy, x0, x1, wx):
+def _rows(src, out, maps, near, weights):
     # Blending whole source rows first reads memory in order and vectorises; only the last
     # step, which is short, gathers.
     depth, height, width = out.shape[1:]
     long, tall, wide = src.shape[1:]
-    low, high = limits[0], limits[1]
+    z0, y0, x0 = near[0, :depth], near[0, depth : depth + height], near[0, depth + height :]
+    z1, y1, x1 = near[1, :depth], near[1, depth : depth + height], near[1, depth + height :]
+    wz, wy, wx = weights[:depth], weights[depth : depth + height], weights[depth + height :]
     flat, target = src.reshape(-1), out.reshape(-1)
     step = _whole_step(x0, x1, wx, wide)
     far_away = src.size * src.itemsize > _CACHE
@@ -83,9 +89,10 @@ def _rows(src, out, slope, intercept, limits, z0, z1, wz, y0, y1, wy, x0, x1, wx
     for task in prange(out.shape[0] * depth * blocks):
         n, k = np.int64(task // (depth * blocks)), np.int64(task // blocks % depth)
         start = np.int64(task % blocks * _ROWS)
-        a, b, w = slope[n], intercept[n], wz[k]
+        a, b, low, high, w = maps[n, 0], maps[n, 1], maps[n, 2], maps[n, 3], wz[k]
         plain = a == 1 and b == 0 and low == -np.inf and high == np.inf
-        near, far = (n * long + np.int64(z0[k])) * tall, (n * long + np.int64(z1[k])) * tall
+        front = (n * long + np.int64(z0[k])) * tall
+        back = (n * long + np.int64(z1[k])) * tall
         room = np.empty(2 * (wide + width), out.dtype)
         # Views that count: nothing else names `room` from here on, and it would be freed.
         line, beyond = room[:wide], room[wide : 2 * wide]
@@ -95,19 +102,19 @@ def _rows(src, out, slope, intercept, limits, z0, z1, wz, y0, y1, wy, x0, x1, wx
             # In two halves, since only so many lines can be under way at once.
             later = j + _AHEAD if far_away and j + _AHEAD < height else -1
             if later >= 0:
-                ahead(flat, (near + np.int64(y0[later])) * wide, wide)
+                ahead(flat, (front + np.int64(y0[later])) * wide, wide)
                 if w != 0:
-                    ahead(flat, (far + np.int64(y0[later])) * wide, wide)
-            one = stretch(flat, (near + upper) * wide, wide)
-            two = stretch(flat, (near + lower) * wide, wide)
+                    ahead(flat, (back + np.int64(y0[later])) * wide, wide)
+            one = stretch(flat, (front + upper) * wide, wide)
+            two = stretch(flat, (front + lower) * wide, wide)
             if w == 0:
                 if plain:
                     _blend_two(line, one, two, v)
                 else:
                     _blend_two_rescaled(line, one, two, v, a, b, low, high)
             else:
-                three = stretch(flat, (far + upper) * wide, wide)
-                four = stretch(flat, (far + lower) * wide, wide)
+                three = stretch(flat, (back + upper) * wide, wide)
+                four = stretch(flat, (back + lower) * wide, wide)
                 if plain:
                     _blend_four(line, one, two, three, four, v, w)
                 else:
@@ -116,9 +123,9 @@ def _rows(src, out, slope, intercept, limits, z0, z1, wz, y0, y1, wy, x0, x1, wx
                     for i in range(wide):
                         line[i] = blend(line[i], beyond[i], w)
             if later >= 0:
-                ahead(flat, (near + np.int64(y1[later])) * wide, wide)
+                ahead(flat, (front + np.int64(y1[later])) * wide, wide)
                 if w != 0:
-                    ahead(flat, (far + np.int64(y1[later])) * wide, wide)
+                    ahead(flat, (back + np.int64(y1[later])) * wide, wide)
             row = stretch(target, ((n * depth + k) * height + j) * width, width)
             if step > 0:
                 pairs(line, step, left, right)
@@ -127,37 +134,39 @@ def _rows(src, out, slope, intercept, limits, z0, z1, wz, y0, y1, wy, x0, x1, wx
                 _gather(row, line, x0, x1, wx)
 
 
-def _threads(work, src, out, slope, intercept, limits, z0, z1, wz, y0, y1, wy, x0, x1, wx):
+def _threads(work, src, out, maps, near, weights):
     kind = out.dtype.type
     depth, height, width = out.shape[1:]
-    low, high = limits[0], limits[1]
     for element in range(cuda.grid(1), work, cuda.gridsize(1)):
         i = element % width
         j = element // width % height
         k = element // (width * height) % depth
         n = element // (width * height * depth)
-        a, b = slope[n], intercept[n]
+        a, b, low, high = maps[n, 0], maps[n, 1], maps[n, 2], maps[n, 3]
+        z0, z1, wz = near[0, k], near[1, k], weights[k]
+        y0, y1, wy = near[0, depth + j], near[1, depth + j], weights[depth + j]
+        x0, x1 = near[0, depth + height + i], near[1, depth + height + i]
         left = kind(0)
         right = kind(0)
         for side in range(2):
-            x = x0[i] if side == 0 else x1[i]
+            x = x0 if side == 0 else x1
             value = blend(
-                rescale(kind(src[n, z0[k], y0[j], x]), a, b, low, high),
-                rescale(kind(src[n, z0[k], y1[j], x]), a, b, low, high),
-                wy[j],
+                rescale(kind(src[n, z0, y0, x]), a, b, low, high),
+                rescale(kind(src[n, z0, y1, x]), a, b, low, high),
+                wy,
             )
-            if wz[k] != 0:
+            if wz != 0:
                 far = blend(
-                    rescale(kind(src[n, z1[k], y0[j], x]), a, b, low, high),
-                    rescale(kind(src[n, z1[k], y1[j], x]), a, b, low, high),
-                    wy[j],
+                    rescale(kind(src[n, z1, y0, x]), a, b, low, high),
+                    rescale(kind(src[n, z1, y1, x]), a, b, low, high),
+                    wy,
                 )
-                value = blend(value, far, wz[k])
+                value = blend(value, far, wz)
             if side == 0:
                 left = value
             else:
                 right = value
-        out[n, k, j, i] = blend(left, right, wx[i])
+        out[n, k, j, i] = blend(left, right, weights[depth + height + i])
 
 
 linear = Kernel("linear", _rows, _threads)

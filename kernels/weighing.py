@@ -2,7 +2,8 @@
 
 `images` (n, 7) says where each image begins in `src`, which is flat, how deep, high and
 wide it is, and where its rows begin in the tables of the three axes; so the images may
-differ in size. `spans` hold, for each output, the first input and how many there are.
+differ in size. `maps` (n, 4) are the slope, intercept, lowest and highest value of each
+image. `spans` hold, for each output, the first input and how many there are.
 
 A weighted sum is taken as a + sum of w (x - a), a the first input: a constant stays a
 constant to the last bit, whatever the weights sum to after rounding.
@@ -143,9 +144,8 @@ def _plane(target, begin, across, source, base, width, start, stop, sy, wy, y, s
         _pile(row, wide, (f - top) * across, across, wy[y + j], n)
 
 
-def _rows(src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
+def _rows(src, out, images, maps, sz, wz, sy, wy, sx, wx):
     depth, height, across = out.shape[1:]
-    low, high = limits[0], limits[1]
     # Rows that grow in number share more of what they read the more of them a task has.
     grow = height > images[0, 2] and out.shape[0] * depth * height > 64 * _ROWS
     per = 4 * _ROWS if grow else _ROWS
@@ -158,7 +158,7 @@ def _rows(src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
         tall, width = images[n, 2], images[n, 3]
         y, x = images[n, 5], images[n, 6]
         z, layers = np.int64(sz[images[n, 4] + k, 0]), np.int64(sz[images[n, 4] + k, 1])
-        a, b = slope[n], intercept[n]
+        a, b, low, high = maps[n, 0], maps[n, 1], maps[n, 2], maps[n, 3]
         plain = a == 1 and b == 0 and low == -np.inf and high == np.inf
         base, stride = images[n, 0] + z * tall * width, tall * width
         top, bottom = _reach(sy, y + start, y + last)
@@ -199,10 +199,9 @@ def _rows(src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
             start = stop
 
 
-def _threads(work, src, out, images, slope, intercept, limits, sz, wz, sy, wy, sx, wx):
+def _threads(work, src, out, images, maps, sz, wz, sy, wy, sx, wx):
     kind = out.dtype.type
     depth, height, width = out.shape[1:]
-    low, high = limits[0], limits[1]
     for element in range(cuda.grid(1), work, cuda.gridsize(1)):
         i = element % width
         j = element // width % height
@@ -210,7 +209,7 @@ def _threads(work, src, out, images, slope, intercept, limits, sz, wz, sy, wy, s
         n = element // (width * height * depth)
         tall, wide = images[n, 2], images[n, 3]
         x, y, z = images[n, 6] + i, images[n, 5] + j, images[n, 4] + k
-        a, b = slope[n], intercept[n]
+        a, b, low, high = maps[n, 0], maps[n, 1], maps[n, 2], maps[n, 3]
         corner = images[n, 0] + (sz[z, 0] * tall + sy[y, 0]) * wide + sx[x, 0]
         volume, plane0 = kind(0), kind(0)
         for tz in range(sz[z, 1]):

@@ -15,6 +15,10 @@ from fastmm._interp import Rescale, canonical, resize_linear
 from fastmm._space import Space, enter
 
 
+def value_maps(dtype):
+    return np.array([[1, 0, -1, 4], [2, 3, -1, 4]], dtype)
+
+
 def arguments(name, dtype="float32", seed=0):
     """Make a launch of the named kernel: its work and fresh arguments."""
     rng = np.random.default_rng(seed)
@@ -22,23 +26,19 @@ def arguments(name, dtype="float32", seed=0):
         from fastmm._interp import linear_tables
 
         src, out = rng.normal(size=(2, 3, 5, 4)).astype(dtype), np.empty((2, 2, 4, 6), dtype)
-        scale = [np.array([1, 2], dtype), np.array([0, 3], dtype), np.array([-1, 4], dtype)]
-        tables = [
-            table
-            for before, after in zip(src.shape[1:], out.shape[1:], strict=True)
-            for table in linear_tables(before, after, np.dtype(dtype).char)
-        ]
-        return out.size, [src, out, *scale, *tables]
+        axes = zip(src.shape[1:], out.shape[1:], strict=True)
+        tables = [linear_tables(m, n, np.dtype(dtype).char) for m, n in axes]
+        first, second, weights = (np.concatenate(t) for t in zip(*tables, strict=True))
+        return out.size, [src, out, value_maps(dtype), np.stack([first, second]), weights]
     if name == "weighing.weigh":
         from fastmm._taps import taps
 
         flat, out = rng.normal(size=100).astype(dtype), np.empty((2, 2, 7, 6), dtype)
-        scale = [np.array([1, 2], dtype), np.array([0, 3], dtype), np.array([-1, 4], dtype)]
         images = np.array([[60, 2, 4, 5, 0, 0, 0], [3, 2, 4, 5, 0, 0, 0]])
         sizes = zip((2, 4, 5), out.shape[1:], strict=True)
         char = np.dtype(dtype).char
         tables = [table for m, n in sizes for table in taps(m, n, "cubic", False, char)]
-        return out.size, [flat, out, images, *scale, *tables]
+        return out.size, [flat, out, images, value_maps(dtype), *tables]
     if name.startswith("resampling") or name == "support.support":
         return resampling(name, dtype, rng)
     if name == "picking.pick":

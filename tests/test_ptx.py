@@ -24,19 +24,13 @@ def arrays(dtype, *ranks):
 
 
 def resizing(pixels, real):
-    tables = arrays("uint32", 1, 1) + arrays(real, 1)
-    return arrays(pixels, 4) + arrays(real, 4, 1, 1, 1) + 3 * tables
+    return arrays(pixels, 4) + arrays(real, 4, 2) + arrays("uint32", 2) + arrays(real, 1)
 
 
 def weighing(pixels, real):
     tables = arrays("uint32", 2) + arrays(real, 2)
-    return (
-        arrays(pixels, 1)
-        + arrays(real, 4)
-        + arrays("int64", 2)
-        + arrays(real, 1, 1, 1)
-        + 3 * tables
-    )
+    given = arrays(pixels, 1) + arrays(real, 4) + arrays("int64", 2) + arrays(real, 2)
+    return given + 3 * tables
 
 
 def resampling(pixels, real):

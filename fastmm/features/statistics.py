@@ -12,7 +12,7 @@ import numpy as np
 from fastmm._check import dtype_of_result, integer, number, real
 from fastmm._interp import canonical
 from fastmm._lazy import streamed
-from fastmm._space import Space, enter
+from fastmm._space import Space, enter_one
 from fastmm.image.grid import patch_grid
 
 __all__ = ["patch_statistics"]
@@ -121,7 +121,7 @@ def patch_statistics(
     array([[2.5, 5. ],
            [4.5, 5. ]], dtype=float32)
     """
-    space, (images,), leave = enter(images=images)
+    space, images, leave = enter_one(images, "images")
     real(images, "images")
     grid = patch_grid(tuple(images.shape), patch_size, step, 0, "`images`")
     dtype, spatial = dtype_of_result(images.dtype), len(grid.size)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import dtype_of_result, real
-from fastmm._space import Space, enter, telling_of_memory
+from fastmm._space import Space, enter_one, telling_of_memory
 
 __all__ = ["each", "filtered", "library", "on_threads"]
 
@@ -20,7 +20,7 @@ Filter = Callable[[Space, Any], Any]
 
 def filtered(images: Any, spatial: int, apply: Filter, constant: float | None) -> Any:
     """Filter the images that have something to filter; NaN and constants are dealt with."""
-    space, (images,), leave = enter(images=images)
+    space, images, leave = enter_one(images, "images")
     real(images, "images")
     shape = tuple(images.shape)
     if len(shape) < spatial or 0 in shape[-spatial:]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastmm._check import dtype_of_result, number, real, sizes
 from fastmm._device_memory import tells_of_memory
-from fastmm._space import Space, enter
+from fastmm._space import Space, enter_one
 from fastmm.image.grid import patch_grid
 
 __all__ = ["merge_patches"]
@@ -82,7 +82,7 @@ def merge_patches(
     shape = sizes(shape, "shape")
     # NaN and infinity may stand for what is not there, so finiteness is not asked of it.
     absent = fill if isinstance(fill, float) else number(fill, "fill")
-    space, (patches,), leave = enter(patches=patches)
+    space, patches, leave = enter_one(patches, "patches")
     real(patches, "patches")
     spatial = len(shape)
     if patches.ndim < 2 * spatial or 0 in patches.shape[-spatial:]:

@@ -10,7 +10,7 @@ import numpy as np
 from fastmm._check import one_of, real
 from fastmm._interp import canonical
 from fastmm._lazy import streamed
-from fastmm._space import Space, enter
+from fastmm._space import Space, enter_one
 from fastmm.image.grid import BORDERS, PatchGrid, patch_grid
 
 __all__ = ["extract_into", "extract_patches"]
@@ -96,7 +96,7 @@ def extract_patches(
     array([[2, 2],
            [5, 5]])
     """
-    space, (images,), leave = enter(images=images)
+    space, images, leave = enter_one(images, "images")
     real(images, "images")
     grid = patch_grid(tuple(images.shape), patch_size, step, pad, "`images`")
     mode = BORDERS.index(one_of(pad_mode, "pad_mode", BORDERS))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import dtype_of_result, integer, number, one_of, real
-from fastmm._space import Space, enter
+from fastmm._space import Space, enter, enter_one
 
 __all__ = ["PixelRows", "check_percentiles", "check_spatial", "flat_row", "pixel_rows"]
 
@@ -53,7 +53,7 @@ def pixel_rows(images: Any, mask: Any, per: str, spatial: int) -> PixelRows:
 
 def flat_row(images: Any) -> PixelRows:
     """Take in images of any shape as one row, for maps that need no statistics."""
-    space, (images,), leave = enter(images=images)
+    space, images, leave = enter_one(images, "images")
     real(images, "images")
     pixels = _kernel_ready(images).reshape((1, -1))
     inside = space.xp.zeros((1, 0), np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 from fastmm._check import dtype_of_result, number, one_of, real, sizes
 from fastmm._interp import Rescale, canonical, check_method, resize_into
 from fastmm._lazy import Cost, streamed
-from fastmm._space import Space, enter, telling_of_memory
+from fastmm._space import Space, enter_one, telling_of_memory
 from fastmm.image.grid import PatchGrid, patch_grid
 from fastmm.image.intensity import normalize as normalized
 from fastmm.image.patches import extract_into
@@ -98,7 +98,7 @@ def preprocess(
     rescale = _rescale(number(slope, "slope"), number(intercept, "intercept"), window)
     if normalize is not None:
         one_of(normalize, "normalize", ("zscore", "minmax", "percentile"))
-    space, (images,), leave = enter(images=images)
+    space, images, leave = enter_one(images, "images")
     real(images, "images")
     spatial = len(size)
     if images.ndim < spatial or 0 in images.shape[-spatial:]:

@@ -10,7 +10,7 @@ import numpy as np
 from fastmm._check import dtype_of_result, real, sizes
 from fastmm._interp import Method, canonical, check_method, resize_into
 from fastmm._lazy import streamed
-from fastmm._space import enter
+from fastmm._space import enter_one
 from fastmm.image.ragged import is_list_of_images, resize_list
 
 __all__ = ["resize"]
@@ -112,7 +112,7 @@ def resize(
     spatial = len(shape)
     if is_list_of_images(images, spatial):
         return resize_list(images, shape, Method(interpolation, antialias))
-    space, (images,), leave = enter(images=images)
+    space, images, leave = enter_one(images, "images")
     real(images, "images")
     before = images.shape
     if len(before) < spatial or 0 in before[-spatial:]:
