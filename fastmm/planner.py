@@ -217,7 +217,7 @@ def plan(
     empty Python takes. Expect memory within 25 %, and time within a factor of two on a
     machine that is otherwise idle; see `benchmarks/bench_plan.py` for what was measured.
     A thread of a cluster is taken for a core like those here, and all of them share storage of
-    the rate that was measured here. Networks are counted as five folds.
+    the rate that was measured here.
     Sizes of a sample are scaled to the cohort: series of unlike lengths widen the error.
 
     Examples
