@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastmm._check import one_of
 from fastmm._space import Space
-from fastmm._taps import linear_tables, nearest_table, taps
+from fastmm._taps import linear_tables, near_tables, nearest_table, taps
 
 __all__ = [
     "Method",
@@ -23,6 +23,7 @@ __all__ = [
     "resize_flat",
     "resize_into",
     "resize_linear",
+    "value_maps",
 ]
 
 # Where one output has more taps than this on a GPU, axes are resized one after the other.
@@ -214,14 +215,18 @@ def _work(space: Space, after: Shape, width: int, rows: int, columns: int) -> in
     return size * columns + size // after[2] * width * rows // 2
 
 
-def _value_maps(space: Space, rescale: Rescale | None, count: int, dtype: np.dtype[Any]) -> Any:
+def value_maps(rescale: Rescale, count: int, dtype: Any) -> NDArray[Any]:
     """Return the slope, intercept, lowest and highest value of each image, (count, 4)."""
-    if rescale is None:
-        return _no_rescale(space, count, dtype.char)
     maps = np.empty((count, 4), dtype)
     for column, values in enumerate(rescale):
         maps[:, column] = values
-    return space.asarray(maps)
+    return maps
+
+
+def _value_maps(space: Space, rescale: Rescale | None, count: int, dtype: np.dtype[Any]) -> Any:
+    if rescale is None:
+        return _no_rescale(space, count, dtype.char)
+    return space.asarray(value_maps(rescale, count, dtype))
 
 
 @lru_cache(maxsize=32)
@@ -245,11 +250,9 @@ def _linear_plan(space: Space, before: Shape, after: Shape, dtype: str) -> tuple
     """
     from fastmm.kernels.resizing import linear
 
-    sizes = zip(before, after, strict=True)
-    first, second, shares = zip(*(linear_tables(m, n, dtype) for m, n in sizes), strict=True)
-    near = np.stack([np.concatenate(first), np.concatenate(second)])
+    near, weights = near_tables(before, after, dtype)
     work = _work(space, after, before[2], 1, 1)
-    return linear, work, space.asarray(near), space.asarray(np.concatenate(shares))
+    return linear, work, space.asarray(near), space.asarray(weights)
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Taps", "linear_tables", "nearest_table", "taps"]
+__all__ = ["Taps", "linear_tables", "near_tables", "nearest_table", "taps"]
 
 _LIMIT = 1 << 32  # pixels of an axis that a table of 32 bits can name
 
@@ -55,6 +55,15 @@ def linear_tables(before: int, after: int, dtype: str) -> tuple[np.ndarray[Any, 
     weight = centre - first
     second = np.where(weight > 0, first + 1, first)
     return first.astype(np.uint32), second.astype(np.uint32), weight.astype(dtype)
+
+
+def near_tables(
+    before: tuple[int, ...], after: tuple[int, ...], dtype: str
+) -> tuple[NDArray[np.uint32], NDArray[Any]]:
+    """Return `linear_tables` of all axes, joined: the neighbours (2, sum) and the weights."""
+    sizes = zip(before, after, strict=True)
+    first, second, weights = zip(*(linear_tables(m, n, dtype) for m, n in sizes), strict=True)
+    return np.stack([np.concatenate(first), np.concatenate(second)]), np.concatenate(weights)
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmm._interp import linear_tables
+from fastmm._interp import value_maps
+from fastmm._taps import near_tables
 from fastmm.batch_options import BatchOptions
 from fastmm.batch_runs import Run
 from fastmm.read.dicom.layout import Layout
@@ -56,24 +57,19 @@ def _load(
     layouts: dict[Layout, int] = {}
     numbers = [layouts.setdefault(_layout(run), len(layouts)) for run in runs]
     rescale = options.rescale(images.slope, images.intercept)
+    sizes = [(1, layout.rows, layout.columns) for layout in layouts]
+    tables = [near_tables(size, (1, *rows.shape[1:]), "f") for size in sizes]
+    near, weights = (np.stack(table) for table in zip(*tables, strict=True))
     done = np.zeros(len(where), bool)
     load(
         images.paths, images.starts, images.offsets, np.empty(0, kind),
         np.array([(layout.rows, layout.columns, *unpack_bits(layout)) for layout in layouts]),
         np.repeat(numbers, [run.rows.stop - run.rows.start for run in runs]),
         where, rows[:, None],
-        np.asarray(rescale.slope, np.float32), np.asarray(rescale.intercept, np.float32),
-        np.array([rescale.low, rescale.high], np.float32),
-        *_tables([layout.rows for layout in layouts], rows.shape[1]),
-        *_tables([layout.columns for layout in layouts], rows.shape[2]),
+        value_maps(rescale, len(where), np.float32), near, weights,
         done,
     )  # fmt: skip
     return done
-
-
-def _tables(before: Iterable[int], after: int) -> list[NDArray[Any]]:
-    """Return the tables of an axis of several lengths, a row for each."""
-    return [np.stack(t) for t in zip(*(linear_tables(n, after, "f") for n in before), strict=True)]
 
 
 def fetch_plain(out: NDArray[Any], run: Run) -> list[bool]:

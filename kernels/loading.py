@@ -39,28 +39,25 @@ def _fetch(paths, starts, offsets, bits, slope, out, done):
         done[i] = _read(name, offsets[i], out[i : i + 1], bits, slope[i] < 0)
 
 
-def _load(paths, starts, offsets, like, layouts, which, rows, out, slope, intercept, limits,
-          y0, y1, wy, x0, x1, wx, done):  # fmt: skip
+def _load(paths, starts, offsets, like, layouts, which, rows, out, maps, near, weights, done):
     """Read each image, as `fetch` does, and resize it into its one of the `rows` of `out`.
 
     `like` is an array of the type of the pixels. `layouts` (layouts, 8) are the height, the
-    width and the bits of images, and `which` of them each image has; the tables of the axes
-    have a row for each. Rows that are not done stay as they are.
+    width and the bits of images, and `which` of them each image has; `near` and `weights`, as
+    in `resizing`, have a row for each. Rows that are not done stay as they are.
     """
     most = 0
     for k in range(layouts.shape[0]):
         most = max(most, layouts[k, 0] * layouts[k, 1])
     buffer = np.empty(most, like.dtype)
-    z, wz = np.zeros(1, y0.dtype), np.zeros(1, wy.dtype)
     for i in range(offsets.size):
         name, k = paths.ctypes.data + starts[i], which[i]
         height, width = layouts[k, 0], layouts[k, 1]
         pixels = buffer[: height * width].reshape(1, height * width)
-        done[i] = _read(name, offsets[i], pixels, layouts[k, 2:], slope[i] < 0)
+        done[i] = _read(name, offsets[i], pixels, layouts[k, 2:], maps[i, 0] < 0)
         if done[i]:
             source, target = pixels.reshape(1, 1, height, width), out[rows[i] : rows[i] + 1]
-            _resize(source, target, slope[i : i + 1], intercept[i : i + 1], limits,
-                    z, z, wz, y0[k], y1[k], wy[k], x0[k], x1[k], wx[k])  # fmt: skip
+            _resize(source, target, maps[i : i + 1], near[k], weights[k])
 
 
 fetch = HostKernel("fetch", _fetch)

@@ -7,7 +7,8 @@ import pytest
 from fastmm.kernels.loading import fetch, load
 from fastmm.kernels.stored import unpack
 
-from fastmm._interp import linear_tables
+from fastmm._interp import Rescale, value_maps
+from fastmm._taps import near_tables
 from fastmm.image.resizing import resize
 
 
@@ -87,15 +88,13 @@ def test_load_is_read_and_resize(tmp_path):
     out, done = np.full((6, 1, 4, 7), np.nan, "f4"), np.zeros(4, bool)
     slope, intercept = np.array([1, 2, -3, 4], "f4"), np.array([0, 5, 7, 9], "f4")
     layouts, which = np.array([(6, 5, *BITS), (3, 9, *BITS)]), np.array([0, 0, 1, 0])
-    y, x = (
-        [np.stack(t) for t in zip(*(linear_tables(n, size, "f") for n in axis), strict=True)]
-        for axis, size in (((6, 3), 4), ((5, 9), 7))
-    )
+    tables = [near_tables((1, *size), (1, 4, 7), "f") for size in ((6, 5), (3, 9))]
+    near, weights = (np.stack(table) for table in zip(*tables, strict=True))
     rows = np.array([4, 1, 0, 5])
-    limits = np.array([-np.inf, np.inf], "f4")
+    maps = value_maps(Rescale(slope, intercept), 4, "f4")
     load(
-        names, starts, offsets, np.empty(0, "u2"), layouts, which, rows, out, slope, intercept,
-        limits, *y, *x, done,
+        names, starts, offsets, np.empty(0, "u2"), layouts, which, rows, out, maps, near, weights,
+        done,
     )  # fmt: skip
     assert done.tolist() == [True, False, True, True]
     assert np.isnan(out[[1, 2, 3]]).all()
