@@ -46,7 +46,7 @@ class DeepFusion:
     def fit(self, rows: Any, progress: Callable[[int, int], object] | None = None) -> Any:
         """Train on all rows, and without each of five folds; return scores out of fold."""
         from fastmm.deep.at_once import train_at_once
-        from fastmm.deep.held_out_rows import deal_rows
+        from fastmm.validate.dealing import deal_rows
 
         n = len(rows.codes)
         fold = deal_rows(rows.codes, rows.groups, FOLDS)

@@ -9,8 +9,8 @@ import fastmm
 from fastmm import DeepClassifier, MultimodalClassifier, TableModality, stack_features
 from fastmm._space import Space, enter
 from fastmm.blocks import Block
-from fastmm.deep.held_out_rows import split_rows
 from fastmm.deep.tensors import as_array, as_tensor
+from fastmm.validate.dealing import split_rows
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 from fastmm.deep.augmentation import Augmentation, augment  # noqa: E402

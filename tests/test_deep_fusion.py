@@ -15,11 +15,11 @@ from fastmm import (
     save_model,
 )
 from fastmm.blocks import Block
-from fastmm.deep.held_out_rows import deal_rows
 from fastmm.deep_fusion import epochs_for
 from fastmm.explanation import contributions, integrated_gradients
 from fastmm.findings.networks import validate_network
 from fastmm.novelty import leverage
+from fastmm.validate.dealing import deal_rows
 
 pytest.importorskip("torch", reason="the network needs PyTorch")
 

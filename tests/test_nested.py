@@ -17,6 +17,7 @@ from sklearn.svm import LinearSVC
 
 from fastmm import LSSVC, LSSVCCV, KernelRidge, Ridge, RidgeCV
 from fastmm.blocks import Block
+from fastmm.validate.dealing import deal_rows
 from fastmm.validate.nested import OutOfFold, nested_predictions, out_of_fold
 
 
@@ -202,6 +203,36 @@ def test_a_scale_divides_the_scores_of_all_classes():
     found = OutOfFold(decision, decision, np.zeros(2), 2, np.array([2.0, 4.0]))
     np.testing.assert_array_equal(found.score, decision / [[2.0], [4.0]])
     np.testing.assert_array_equal(OutOfFold(decision, decision, np.zeros(2), 2).score, decision)
+
+
+def test_folds_dealt_anew_are_averaged_on_one_scale():
+    noise = np.random.default_rng(1).normal(size=(30, 20))
+    y, groups = np.arange(30) % 2, np.arange(30) // 2 // 2 * 2 + np.arange(30) % 2
+    blocks = {"x": Block(noise, np.ones(30, bool))}
+    found = out_of_fold(Shrinking(), blocks, y, groups, repeats=2)
+    scores, probabilities = [], []
+    for seed in range(2):
+        fold = deal_rows(y, groups, 10, seed)
+        score, probability = np.empty(30), np.empty((30, 2))
+        for test in (fold == each for each in range(10)):
+            model = Shrinking().fit({"x": blocks["x"].take(~test)}, y[~test], groups[~test])
+            decision = model.decision_function({"x": blocks["x"].take(test)})
+            score[test] = decision / np.sqrt(np.mean(model.cv_decision_**2))
+            probability[test] = model.probabilities(decision)
+        scores.append(score)
+        probabilities.append(probability)
+    assert (scores[0] != scores[1]).any()
+    np.testing.assert_allclose(found.score, np.mean(scores, axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(found.probability, np.mean(probabilities, axis=0))
+    np.testing.assert_array_equal(found.prediction, found.score > 0)
+    assert (found.folds, found.repeats, found.fits) == (10, 2, 20)
+
+
+def test_fewer_groups_than_folds_are_left_out_once():
+    noise = np.random.default_rng(1).normal(size=(18, 4))
+    blocks, y = {"x": Block(noise, np.ones(18, bool))}, np.arange(18) % 2
+    found = out_of_fold(Shrinking(), blocks, y, np.arange(18) % 9, repeats=3)
+    assert (found.folds, found.repeats) == (9, 1)
 
 
 def test_scores_without_spread_stay_what_they_are():

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fastmm.deep.held_out_rows import split_rows
 from fastmm.deep.model import DeepModel
 from fastmm.deep.parameters import check_parameters, seed_of
 from fastmm.deep.tensors import import_torch, telling_of_memory, torch_device
 from fastmm.deep.training_rows import refuse_one_class, take_training_inputs, weigh
 from fastmm.solve.grouped import encode_groups
+from fastmm.validate.dealing import split_rows
 
 __all__ = ["DeepClassifier"]
 

@@ -64,7 +64,7 @@ def describe_scheme(
         "ranked together; the probability knows how frequent the classes are"
     )
     return {
-        "scheme": f"leave one {what} out" if one_out else f"{held_out.folds} folds of {what}s",
+        "scheme": f"leave one {what} out" if one_out else _folds(held_out, what),
         "detail": NETWORKS.format(what=what) if network else nested,
         "bootstrap": RESAMPLES,
         "resampled": "patients" if cohort.grouped else "rows",
@@ -73,6 +73,11 @@ def describe_scheme(
         "permutation": methods,
         "learning": DETAIL,
     }
+
+
+def _folds(held_out: OutOfFold, what: str) -> str:
+    often = f", dealt {held_out.repeats} times" if held_out.repeats > 1 else ""
+    return f"{held_out.folds} folds of {what}s, those of each class in turn{often}"
 
 
 def variance_shares(

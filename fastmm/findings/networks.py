@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastmm.blocks import Block
-from fastmm.deep.held_out_rows import deal_rows
 from fastmm.deep_fusion import FOLDS
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.validate.calibration import calibrated, fit_calibration
+from fastmm.validate.dealing import deal_rows
 from fastmm.validate.nested import OutOfFold
 
 __all__ = ["DETAIL", "LEFT_OUT", "validate_network"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fastmm.deep_fusion import FOLDS
+from fastmm.deep_fusion import FOLDS as NETWORK_FOLDS
 from fastmm.planning.fit_costs import Fit
 from fastmm.planning.sizes import StudySize
 
 __all__ = ["FeatureSet", "Job", "feature_sets", "final_fit", "fit_of", "fold_count"]
 
-_FOLDS, _DEALT = 100, 10  # patients left out one by one up to; else dealt into
+_FOLDS = 10  # of patients; of numbers they are left out one by one up to so many
+_SINGLY = 100
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,23 @@ def feature_sets(job: Job) -> list[FeatureSet]:
     return [FeatureSet(own, 1 - math.prod(1 - present[name] for name in own)) for own in chosen]
 
 
-def fold_count(patients: float, solver: str) -> int:
-    """Return how many models validation fits for one set of features.
+def fold_count(job: Job, patients: float) -> tuple[int, int]:
+    """Return how many folds validation deals patients into for a set of features, how often.
 
     Examples
     --------
-    >>> fold_count(80, "ridge"), fold_count(500, "ridge"), fold_count(500, "deep")
-    (80, 10, 5)
+    >>> from fastmm.planning.sizes import StudySize
+    >>> [fold_count(Job(StudySize(n, n)), n) for n in (8, 80, 500)]
+    [(8, 1), (10, 3), (10, 1)]
     """
-    if solver == "deep":
-        return min(FOLDS, max(2, round(patients)))
-    return max(2, round(patients)) if patients <= _FOLDS else _DEALT
+    from fastmm.findings.validation import FEW, REPEATS
+
+    count = max(2, round(patients))
+    if job.solver == "deep":
+        return min(NETWORK_FOLDS, count), 1
+    if job.size.numbers:
+        return (count if count <= _SINGLY else _FOLDS), 1
+    return min(_FOLDS, count), REPEATS if _FOLDS < count <= FEW else 1
 
 
 def final_fit(job: Job) -> Fit:

@@ -124,7 +124,7 @@ def _validation(job: Job, sets: list[FeatureSet], host: Machine) -> Stage:
     """Return the nested validation: each fold repeats the search on the other patients."""
     size, total, fits, seconds = job.size, Work(), 0, 0.0
     for own in sets:
-        folds = fold_count(size.patients * own.share, job.solver)
+        folds, repeats = fold_count(job, size.patients * own.share)
         rows = size.fit_rows * own.share
         if job.solver == "deep":
             trained = len(own.names) == 1 or job.fusion != "late"  # else the singles are at hand
@@ -133,9 +133,9 @@ def _validation(job: Job, sets: list[FeatureSet], host: Machine) -> Stage:
             total, fits = total + work, fits + (folds + 1 if trained else 0)
             continue
         fit = fit_of(job, own.names, rows * (1 - 1 / folds))
-        work = folds * (fit_work(fit) + predict_work(fit, rows / folds))
+        work = folds * repeats * (fit_work(fit) + predict_work(fit, rows / folds))
         seconds += work.seconds(host)
-        total, fits = total + work, fits + folds
+        total, fits = total + work, fits + folds * repeats
     name = f"validate {job.solver}"
     return Stage(name, seconds, total.all_flops, detail=f"{fits:,} fits, {_said(sets)}")
 
