@@ -188,11 +188,14 @@ def test_splits_keep_groups_whole_and_classes_on_both_sides():
     assert set(other) != set(watch)
 
 
+KINDS = {"encoder": "residual", "table_encoder": "residual"}
+
+
 @pytest.mark.parametrize(
     "shape", [(1, 28, 28), (1, 5, 5), (3, 130, 70), (1, 1, 20, 20), (2, 3, 8, 40)]
 )
 def test_encoders_take_any_shape(shape):
-    network = FusionNetwork({"a": shape}, 2, encoder="residual", width=4, n_features=6)
+    network = FusionNetwork({"a": shape}, 2, **KINDS, width=4, n_features=6)
     initialise(network, torch.Generator().manual_seed(0))
     images, present = torch.rand(3, *shape), torch.ones((3, 1), dtype=torch.bool)
     logits = network({"a": images}, present)
@@ -205,9 +208,7 @@ def test_encoders_take_any_shape(shape):
 def test_weights_begin_as_they_should():
     state = torch.random.get_rng_state()
     shapes = {"ct": (1, 24, 24), "case": (5,)}
-    networks = [
-        FusionNetwork(shapes, 3, encoder="residual", width=8, n_features=16) for _ in range(2)
-    ]
+    networks = [FusionNetwork(shapes, 3, **KINDS, width=8, n_features=16) for _ in range(2)]
     torch.random.set_rng_state(state)
     for network in networks:
         initialise(network, torch.Generator().manual_seed(3))

@@ -114,7 +114,7 @@ def held_out(
     model = MultimodalClassifier({name: MODALITIES[name] for name in names}, **how)
     own = {name: blocks[name].take(here) for name in names}
     score = np.full(len(y), np.nan)
-    score[here] = out_of_fold(model, own, y[here], groups[here]).score
+    score[here] = out_of_fold(model, own, y[here], groups[here], repeats=1).score
     return here, score
 
 
