@@ -41,14 +41,16 @@ class Metric(NamedTuple):
 
     def squares(self, left: Any, right: Any, xp: Any) -> Any:
         """Return the squared distances of `features`; None on the right: of them all."""
+        inner = left @ (left if right is None else right).T
         if right is None:
-            inner = left @ left.T
-            norms = inner.diagonal().copy()
-            found = norms[:, None] + norms - 2.0 * inner
+            norms = (inner.diagonal().copy(),) * 2
         else:
             norms = xp.einsum("ij,ij->i", left, left), xp.einsum("ij,ij->i", right, right)
-            found = norms[0][:, None] + norms[1] - 2.0 * (left @ right.T)
-        return xp.maximum(found, 0.0, out=found)
+        scale = norms[0][:, None] + norms[1]
+        found = scale - 2.0 * inner
+        # Of equal rows rounding would be left, whose root is no small number any more.
+        scale *= 4 * left.shape[1] * np.finfo(np.float64).eps
+        return xp.where(found > scale, found, 0.0)
 
     def kernel(self, squares: Any, xp: Any) -> Any:
         """Return the kernel of squared distances."""
