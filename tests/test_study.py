@@ -112,7 +112,7 @@ def test_pairs_are_of_the_first_model_only_and_left_out_where_there_are_too_many
 def test_scores_are_those_of_scikit_learn(made):
     cohort, found = made
     row, held_out = row_of(found.results["scores"], "fused"), found.held_out
-    y, score, p = cohort.y, held_out.decision, held_out.probability[:, 1]
+    y, score, p = cohort.y, held_out.score, held_out.probability[:, 1]
     assert row["auc"] == pytest.approx(roc_auc_score(y, score))
     assert row["balanced_accuracy"] == pytest.approx(
         balanced_accuracy_score(y, held_out.prediction)
@@ -142,7 +142,7 @@ def test_fusion_is_compared_with_each_single_on_the_rows_of_both(made):
     assert own["n"] == there.sum() == 21
     assert own["auc_against"] == pytest.approx(aucs["b"])
     y = np.arange(24) % 2
-    assert own["auc"] == pytest.approx(roc_auc_score(y[there], found.held_out.decision[there]))
+    assert own["auc"] == pytest.approx(roc_auc_score(y[there], found.held_out.score[there]))
     assert own["difference"] == pytest.approx(own["auc"] - own["auc_against"])
     assert own["difference_low"] < own["difference"] < own["difference_high"]
     assert 0 <= own["pvalue"] <= 1
@@ -152,7 +152,7 @@ def test_comparison_is_the_paired_test(made):
     cohort, found = made
     chosen = made[1].held_out
     _, alone = study(cohort.source, tables="a", title="t")
-    expected = compare_auc(cohort.y, chosen.decision, alone.held_out.decision, cohort.groups)
+    expected = compare_auc(cohort.y, chosen.score, alone.held_out.score, cohort.groups)
     row = row_of(found.results["comparisons"], "fused", against="a")
     assert row["pvalue"] == pytest.approx(expected.pvalue)
     assert row["difference_low"] == pytest.approx(expected.low)
@@ -170,7 +170,7 @@ def test_subgroups_are_scores_of_their_rows(made):
         inside = cells == row["level"]
         if row["column"] == "age":
             inside = (cells.astype(int) <= 51) == (row["level"] == "≤ 51")
-        expected = roc_auc_score(cohort.y[inside], found.held_out.decision[inside])
+        expected = roc_auc_score(cohort.y[inside], found.held_out.score[inside])
         assert row["auc"] == pytest.approx(expected)
         assert row["n"] == inside.sum()
         assert row["classes"] == {"0": int((cohort.y[inside] == 0).sum()), "1": row["n"] // 2}
@@ -383,7 +383,7 @@ def test_a_study_of_networks_says_what_it_left_out(tmp_path, monkeypatch):
     names = [row["features"] for row in found.results["scores"]]
     assert names == ["a", "b", "c", "a + b", "a + c", "b + c", "fused"]
     scheme = found.results["validation"]
-    assert scheme["scheme"] == "5 folds of patients"
+    assert scheme["scheme"] == "5 folds of patients, those of each class in turn"
     assert "learned anew without the patients" in scheme["detail"]
     assert "closed-form" not in scheme["detail"]
     assert "out-of-fold scores staying what they are" in scheme["permutation"][0]

@@ -75,7 +75,6 @@ def study_needs(job: Job, limit: float | None = None, *, on_device: bool = False
     size = job.size
     tables, kept, reading, device, worker = table_bytes(size), 0.0, 0.0, 0.0, 0.0
     stages, chunks = {"tables": tables}, {}
-    shown = 0.0  # images of modalities before, of which some are drawn in the end
     for image in size.images:
         if job.threads is not None:
             own = feature_bytes(image)
@@ -89,12 +88,10 @@ def study_needs(job: Job, limit: float | None = None, *, on_device: bool = False
         resident = image.slices if count >= image.examinations else count * image.largest
         arrays = images_bytes(image, resident, READERS)
         if on_device:
-            device = max(device, shown + arrays)
+            device = max(device, arrays)
             arrays = 0.0
         kept += feature_bytes(image)
-        reading = max(reading, kept + arrays + (0.0 if on_device else shown))
-        if limit is None:
-            shown += resident * float(image.slice_bytes)
+        reading = max(reading, kept + arrays)
     if size.images:
         here = "read, window, resize" if job.threads is None else "read and features (cluster)"
         stages[here] = tables + reading
