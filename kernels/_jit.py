@@ -56,7 +56,7 @@ __all__ = [
 # else of fast-math is safe with NaN and infinity.
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 # Below this many elements waking the other threads costs more than they save.
-_MIN_PARALLEL_WORK = 1 << 15
+_MIN_PARALLEL_WORK = 1 << 16
 _THREADS_PER_BLOCK = 256
 _MAX_BLOCKS = 1 << 20  # times 256 threads; beyond that the grid-stride loop takes over
 

@@ -19,7 +19,6 @@ __all__ = ["linear"]
 
 
 _ROWS = 32  # of a task
-_CACHE = 1 << 21  # bytes that need not be asked for before they are read
 _AHEAD = 4  # rows between asking for what one needs and blending it
 
 
@@ -84,7 +83,6 @@ def _rows(src, out, maps, near, weights):
     wz, wy, wx = weights[:depth], weights[depth : depth + height], weights[depth + height :]
     flat, target = src.reshape(-1), out.reshape(-1)
     step = _whole_step(x0, x1, wx, wide)
-    far_away = src.size * src.itemsize > _CACHE
     blocks = (height + _ROWS - 1) // _ROWS
     for task in prange(out.shape[0] * depth * blocks):
         n, k = np.int64(task // (depth * blocks)), np.int64(task // blocks % depth)
@@ -100,7 +98,7 @@ def _rows(src, out, maps, near, weights):
         for j in range(start, min(start + _ROWS, height)):
             v, upper, lower = wy[j], np.int64(y0[j]), np.int64(y1[j])
             # In two halves, since only so many lines can be under way at once.
-            later = j + _AHEAD if far_away and j + _AHEAD < height else -1
+            later = j + _AHEAD if j + _AHEAD < height else -1
             if later >= 0:
                 ahead(flat, (front + np.int64(y0[later])) * wide, wide)
                 if w != 0:

@@ -132,8 +132,9 @@ def extract_into(
     layout = _layout(space, grid, mode, narrow)
     images = src.reshape((len(src), *ones, *src.shape[-len(grid.size) :])).view(bits)
     patches = out.reshape((len(src), *ones, *grid.counts, *ones, *grid.size)).view(bits)
-    # Copies cost less an element than the work by which a launch judges whether to wake threads.
-    work = out.size // 4 if space.kind == "cpu" and out.size > 4 else out.size
+    # Copies cost by the byte, and less than the work by which a launch judges whether to wake
+    # threads.
+    work = max(out.nbytes // 8, 1) if space.kind == "cpu" and out.size else out.size
     space.launch(extract, work, images, patches, layout, space.asarray(fill.view(bits)))
 
 
