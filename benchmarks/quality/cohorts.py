@@ -127,7 +127,7 @@ def line(row: dict[str, Any]) -> str:
     if "difference" in row:
         best = f"{row['best']} {row['areas'][row['best']]:.3f}"
         ends = f"[{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
-        difference, pvalue = f"{row['difference']:+.3f} {ends}", f"{row['pvalue']:.2f}"
+        difference, pvalue = f"{row['difference']:+.3f} {ends}", f"{row['pvalue']:.3f}"
     cells = [row["name"], row["model"], f"{row['rows']} / {row['patients']}", area, best]
     return "| " + " | ".join([*cells, difference, pvalue, f"{row['seconds']:.0f}"]) + " |"
 
