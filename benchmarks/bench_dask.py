@@ -28,7 +28,7 @@ from fastmm.datasets import make_cohort
 from fastmm.modalities import ImageModality
 from fastmm.stopwatch import Stopwatch
 
-PATIENTS, ROWS = 48, (40_000, 400)  # 384 CT slices and as many MR slices; 64 MB of float32
+PATIENTS, ROWS = 240, (40_000, 400)  # 1,920 CT slices and as many MR slices; 64 MB of float32
 ALPHAS = (0.1, 1.0, 10.0, 100.0)
 LIMIT = "48MB"
 MODALITIES = {"ct": ImageModality(window=(0.0, 2000.0)), "mr": ImageModality(normalize="zscore")}

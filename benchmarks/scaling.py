@@ -142,9 +142,9 @@ def planned(patients: float, machine: Machine) -> dict[str, float]:
         "ridge search": search,
         "LS-SVM, one C": parts["Gram matrix"].seconds(machine)
         + parts["factorise"].seconds(machine) / 7,
-        "validation": 10 * fit_work(Fit(0.9 * n, {"ct": WIDTH})).seconds(machine)
-        if n > 100
-        else n * fit_work(Fit(n - 1, {"ct": WIDTH})).seconds(machine),
+        "validation": 10
+        * (REPEATS if n <= FEW else 1)
+        * fit_work(Fit(0.9 * n, {"ct": WIDTH})).seconds(machine),
         "ridge study": outlook.seconds,
     }
 
@@ -259,7 +259,8 @@ def main() -> int:
         record = json.loads(args.planned.read_text())
         machine = Machine(**record["rates"])
     else:
-        machine = one_core() if _ALONE else this_machine()
+        # The few scans that are read again and again lie in memory.
+        machine = one_core() if _ALONE else replace(this_machine(), storage=5e9)
         record = {"machine": describe(), "rates": asdict(machine), "measured": measure()}
         record["one_thread"] = _ALONE
         record["load_at_end"] = os.getloadavg()[0]
