@@ -36,7 +36,7 @@ from fastmm.planning.machines import STATED_GPU, STATED_NODE, Machine, this_mach
 from fastmm.planning.showing import say_seconds
 from fastmm.solve.kernel.lssvm import LSSVC
 from fastmm.solve.ridge.search import RidgeCV
-from fastmm.validate.nested import out_of_fold
+from fastmm.validate.out_of_fold import out_of_fold
 
 SLICES, WIDTH, COLUMNS = 40, 450, 20
 COUNTS = tuple(10 ** (k / 2) for k in range(4, 13))  # 100 to 1,000,000

@@ -23,7 +23,7 @@ from fastmm.findings.subgroups import subgroup_scores
 from fastmm.findings.validation import Plan, Validated, plan_sets, validate_sets
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.stopwatch import Stopwatch
-from fastmm.validate.nested import OutOfFold
+from fastmm.validate.out_of_fold import OutOfFold
 
 __all__ = ["Study", "Task", "run_study"]
 

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from fastmm import ImageModality, MultimodalClassifier, MultimodalRegressor, load_model, save_model
 from fastmm.blocks import Block
-from fastmm.validate.nested import out_of_fold
+from fastmm.validate.out_of_fold import out_of_fold
 
 MODALITIES = {name: ImageModality() for name in ("ct", "mr", "noise")}
 

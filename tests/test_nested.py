@@ -6,19 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
-from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as SklearnRidge
-from sklearn.metrics import mean_squared_error, roc_auc_score
+from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from fastmm import LSSVC, LSSVCCV, KernelRidge, Ridge, RidgeCV
-from fastmm.blocks import Block
-from fastmm.validate.dealing import deal_rows
-from fastmm.validate.nested import OutOfFold, nested_predictions, out_of_fold
+from fastmm.validate.nested import nested_predictions
 
 
 def cohort(seed=0, patients=14, classes=0):
@@ -160,87 +157,3 @@ def test_refused():
         nested_predictions(LSSVC(), X, y, groups, cv=99)
     with pytest.raises(ValueError, match="each of the"):
         nested_predictions(LSSVC(), X, y, groups[:-1])
-
-
-class Shrinking(BaseEstimator):
-    """The difference of class means, the longer the better it did on rows left out."""
-
-    def fit(self, blocks, y, groups=None):
-        X, signs = blocks["x"].values.astype(float), 2.0 * y - 1
-        weights = signs / np.bincount(y)[y]
-        self.weights_ = X.T @ weights
-        agreed = X @ self.weights_ - np.einsum("ij,ij->i", X, X) * weights  # each without itself
-        self.length_ = np.exp(8 * np.corrcoef(agreed, signs)[0, 1])
-        self.cv_decision_ = self.length_ * agreed
-        return self
-
-    def decision_function(self, blocks):
-        return self.length_ * (blocks["x"].values.astype(float) @ self.weights_)
-
-    def probabilities(self, decision):
-        return np.c_[1 - (decision > 0), decision > 0]
-
-    def winners(self, decision):
-        return (decision > 0).astype(int)
-
-
-def test_scores_of_noise_are_ranked_on_one_scale():
-    y, areas = np.arange(30) % 2, {"decision": [], "score": []}
-    for seed in range(60):
-        noise = np.random.default_rng(seed).normal(size=(30, 20))
-        blocks = {"x": Block(noise, np.ones(30, bool))}
-        found = out_of_fold(Shrinking(), blocks, y, np.arange(30))
-        assert (np.sign(found.score) == np.sign(found.decision)).all()
-        for name, own in areas.items():
-            own.append(roc_auc_score(y, getattr(found, name)))
-    mean = {name: np.mean(own) for name, own in areas.items()}
-    assert mean["decision"] < 0.42, mean
-    assert mean["score"] == pytest.approx(0.5, abs=0.05), mean
-
-
-def test_a_scale_divides_the_scores_of_all_classes():
-    decision = np.array([[1.0, -2.0, 1.0], [0.0, 3.0, -3.0]])
-    found = OutOfFold(decision, decision, np.zeros(2), 2, np.array([2.0, 4.0]))
-    np.testing.assert_array_equal(found.score, decision / [[2.0], [4.0]])
-    np.testing.assert_array_equal(OutOfFold(decision, decision, np.zeros(2), 2).score, decision)
-
-
-def test_folds_dealt_anew_are_averaged_on_one_scale():
-    noise = np.random.default_rng(1).normal(size=(30, 20))
-    y, groups = np.arange(30) % 2, np.arange(30) // 2 // 2 * 2 + np.arange(30) % 2
-    blocks = {"x": Block(noise, np.ones(30, bool))}
-    found = out_of_fold(Shrinking(), blocks, y, groups, repeats=2)
-    scores, probabilities = [], []
-    for seed in range(2):
-        fold = deal_rows(y, groups, 10, seed)
-        score, probability = np.empty(30), np.empty((30, 2))
-        for test in (fold == each for each in range(10)):
-            model = Shrinking().fit({"x": blocks["x"].take(~test)}, y[~test], groups[~test])
-            decision = model.decision_function({"x": blocks["x"].take(test)})
-            score[test] = decision / np.sqrt(np.mean(model.cv_decision_**2))
-            probability[test] = model.probabilities(decision)
-        scores.append(score)
-        probabilities.append(probability)
-    assert (scores[0] != scores[1]).any()
-    np.testing.assert_allclose(found.score, np.mean(scores, axis=0), rtol=1e-12)
-    np.testing.assert_array_equal(found.probability, np.mean(probabilities, axis=0))
-    np.testing.assert_array_equal(found.prediction, found.score > 0)
-    assert (found.folds, found.repeats, found.fits) == (10, 2, 20)
-
-
-def test_fewer_groups_than_folds_are_left_out_once():
-    noise = np.random.default_rng(1).normal(size=(18, 4))
-    blocks, y = {"x": Block(noise, np.ones(18, bool))}, np.arange(18) % 2
-    found = out_of_fold(Shrinking(), blocks, y, np.arange(18) % 9, repeats=3)
-    assert (found.folds, found.repeats) == (9, 1)
-
-
-def test_scores_without_spread_stay_what_they_are():
-    """A model that tells nothing has the same score for all, and an area of one half."""
-    from fastmm import MultimodalClassifier, TableModality
-
-    y = np.arange(8) % 2
-    blocks = {"t": TableModality().extract({"same": ["1"] * 8})}
-    found = out_of_fold(MultimodalClassifier({"t": TableModality()}), blocks, y, np.arange(8))
-    np.testing.assert_array_equal(found.score, found.decision)
-    assert roc_auc_score(y, found.score) == 0.5

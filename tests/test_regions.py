@@ -21,7 +21,7 @@ from fastmm.read.volume import Volume
 from fastmm.region_features import statistic_names
 from fastmm.region_sizes import measure_region
 from fastmm.regions import mask_on, region_box
-from fastmm.validate.nested import out_of_fold
+from fastmm.validate.out_of_fold import out_of_fold
 
 
 def volume(array, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0)):

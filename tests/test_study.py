@@ -29,7 +29,7 @@ from fastmm.findings.validation import Plan, Validated, plan_sets
 from fastmm.reporting import write_report
 from fastmm.study import run_study
 from fastmm.validate.comparison import compare_auc
-from fastmm.validate.nested import OutOfFold
+from fastmm.validate.out_of_fold import OutOfFold
 from fastmm.validate.score_permutation import permute_scores
 from fastmm.validate.shuffles import Shuffles
 

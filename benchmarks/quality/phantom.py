@@ -26,7 +26,7 @@ from fastmm.datasets import make_cohort
 from fastmm.metrics import roc_auc_score
 from fastmm.phantom.disease import SIGNS, ideal_area
 from fastmm.validate.comparison import compare_auc
-from fastmm.validate.nested import out_of_fold
+from fastmm.validate.out_of_fold import out_of_fold
 
 IMAGES = {
     "ct": ImageModality(window=(-600.0, 1500.0), units="HU"),

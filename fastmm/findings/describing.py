@@ -15,7 +15,7 @@ from fastmm.findings.networks import DETAIL as NETWORKS
 from fastmm.findings.permuting import PERMUTATIONS
 from fastmm.findings.scoring import CONFIDENCE, RESAMPLES
 from fastmm.multimodal import MultimodalClassifier
-from fastmm.validate.nested import OutOfFold
+from fastmm.validate.out_of_fold import OutOfFold
 
 __all__ = ["describe_cohort", "describe_scheme", "variance_shares"]
 

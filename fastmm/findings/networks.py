@@ -12,7 +12,7 @@ from fastmm.deep_fusion import FOLDS
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.validate.calibration import calibrated, fit_calibration
 from fastmm.validate.dealing import deal_rows
-from fastmm.validate.nested import OutOfFold
+from fastmm.validate.out_of_fold import OutOfFold
 
 __all__ = ["DETAIL", "LEFT_OUT", "validate_network"]
 

@@ -16,7 +16,7 @@ from fastmm.findings.reading import Task
 from fastmm.modalities import ImageModality
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.stopwatch import Stopwatch
-from fastmm.validate.nested import OutOfFold, out_of_fold
+from fastmm.validate.out_of_fold import OutOfFold, out_of_fold
 
 __all__ = ["FEW", "FUSED", "REPEATS", "Plan", "Validated", "name_set", "plan_sets", "validate_sets"]
 
