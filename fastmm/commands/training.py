@@ -79,7 +79,7 @@ def _read(
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
 ) -> dict[str, Any]:
-    """Return the options as `fastmm.jobs.train_job` takes them."""
+    """Return the options as `fastmm.jobs.training.train_job` takes them."""
     check_choices(model, fusion, interactions, task)
     return {
         "cohort_file": cohort,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastmm import kernel_matrices
 from fastmm._space import Space
+from fastmm.grams import matrices
 from fastmm.solve.kernel.exact import training_gram
 from fastmm.solve.kernel.gram import KernelFunction
 
@@ -62,7 +62,7 @@ def kernel_grams(
     gammas = [float(function.gamma or 0.0) for function in functions]
     if kernel == "rbf":
         rows = rows - rows.mean(axis=0)
-        inner = kernel_matrices.linear(rows, None)
+        inner = matrices.linear(rows, None)
         for gamma in gammas:
             yield _gaussian(inner, gamma, space)
         return
