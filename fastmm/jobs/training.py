@@ -13,6 +13,7 @@ from typing import Any
 from fastmm.cohort import read_cohort
 from fastmm.datasets import make_cohort
 from fastmm.errors import CohortError
+from fastmm.findings.held_out_numbers import COVERED
 from fastmm.modalities import ImageModality, TableModality
 from fastmm.model_file import save_model
 from fastmm.prediction.files import write_numbers, write_predictions
@@ -21,7 +22,7 @@ from fastmm.read.reading import read_volume
 from fastmm.read.rows import series_units
 from fastmm.regions.sizes import has_lengths
 from fastmm.regression_report import write_regression_report
-from fastmm.regression_study import COVERED, RegressionStudy, run_regression
+from fastmm.regression_study import RegressionStudy, run_regression
 from fastmm.reporting import write_report
 from fastmm.stopwatch import Stopwatch
 from fastmm.study import Study, Task, run_study
