@@ -137,12 +137,12 @@ def held_out_loss(
     if found is None:
         return None
     e, C, Cy = found
-    u, CB = np.empty_like(Cy), np.empty_like(C)
+    u, BC = np.empty_like(Cy), np.empty_like(C)
     for rows in folds.batches:
         u[rows] = np.linalg.solve(C[rows[:, :, None], rows[:, None, :]], e[rows])
         B = u[rows] @ e[rows].swapaxes(1, 2)
         B = (B + B.swapaxes(1, 2)) / 2
-        CB[:, rows] = (C[:, rows][:, :, None, :] @ B)[:, :, 0]
+        BC[rows] = B @ C[rows]
     cross = (C @ u) @ Cy.T
-    slope = 2 * CB @ C - cross - cross.T
+    slope = 2 * C @ BC - cross - cross.T
     return float((e**2).sum()), slope * root[:, None] * root, float(np.trace(slope))
