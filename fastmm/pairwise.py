@@ -133,8 +133,10 @@ def rbf_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> Any:
     Notes
     -----
     Distances come from one matrix product of the rows with the mean of `X` taken off,
-    which keeps float32 exact to about 1e-6 whatever the mean. The exponential is applied
-    in place, so the result is all that is allocated beside a copy of the inputs.
+    which keeps float32 exact to about 1e-6 whatever the mean; in float64, and for rows that
+    are near each other and yet too far out for that from their differences, where outliers
+    or a large `gamma` would cost more. The exponential is applied in place, so the result is
+    all that is allocated beside a copy of the inputs (in that case up to six times that).
 
     Examples
     --------

@@ -126,6 +126,25 @@ def test_predict_applies_the_model_to_new_patients(study, tmp_path):
     np.testing.assert_allclose(model.probabilities(score)[:, 1], probability, rtol=1e-9)
 
 
+def test_predict_tells_what_a_reader_of_its_predictions_should_know(
+    cohort, study, tmp_path, monkeypatch
+):
+    lines = [row | {"ct": "", "sex": "X", "age": ""} for row in rows(cohort)]
+    for line in lines:
+        line["mr"] = str(cohort.parent / line["mr"]) if line["mr"] else ""
+    new = tmp_path / "new.csv"
+    with new.open("w", newline="") as out:
+        writer = csv.DictWriter(out, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    monkeypatch.chdir(cohort.parent)  # where the table of the training lies, not beside the new one
+    told = fastmm("predict", study / "model.fastmm", new, "-o", tmp_path / "p.csv").stderr
+    assert "Note: table: 16 cells of 'sex' hold a category that training never saw" in told
+    assert "blank cells; numbers become the median" in told
+    assert "Note: expression: read from" in told
+    assert not any(line["patient"] in told for line in lines)
+
+
 def test_predict_on_the_training_cohort_differs_from_out_of_fold(cohort, study, tmp_path):
     fastmm("predict", study / "model.fastmm", cohort, "--output", tmp_path / "p.csv")
     fitted = [float(row["score"]) for row in rows(tmp_path / "p.csv")]

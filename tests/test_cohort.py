@@ -138,7 +138,8 @@ ONE_TABLE = "patient,ill,x\n" + "".join(f"p{i},{i % 2},{{{i}}}\n" for i in range
             r"no number: 1 row\(s\) \(2",
         ),
         (["1_0", *"123456789"], "must hold numbers alone"),
-        (['"1,000"', *"123456789"], "must hold numbers alone"),
+        (['"1,000"', *"123456789"], "decimal or of thousands"),
+        (['"1,000"', '"2,500"'] * 5, r"decimal or of thousands.* 10 row\(s\)"),
     ],
 )
 def test_columns_that_are_no_features(cells, match, write):

@@ -208,3 +208,17 @@ def test_bad_parameters(model, error, message):
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
+
+
+def test_an_outlier_costs_the_other_rows_nothing():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    y = X[:, 0].copy()
+    X[7] += 1e9
+    model = KernelRidgeCV(alphas=[0.1], kernel="rbf", gamma=[0.5, 0.6]).fit(X, y)
+    apart = X[:, None] - X
+    K = np.exp(-model.gamma_ * (apart**2).sum(-1))
+    for i in (0, 39):
+        left = np.arange(40) != i
+        a = np.linalg.solve(K[np.ix_(left, left)] + 0.1 * np.eye(39), y[left])
+        np.testing.assert_allclose(model.cv_predictions_[i], K[i, left] @ a, rtol=0, atol=1e-9)

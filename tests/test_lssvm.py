@@ -539,3 +539,18 @@ def test_predict_with_other_features(xp_any):
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_loose_machine_decides_as_its_system_solved_by_elimination(weighted):
+    # Nearly constant kernels: what coefficients lack of a sum of 0 all decisions get.
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(500, 3)), rng.integers(0, 2, 500)
+    weight = rng.uniform(0.1, 2, 500) if weighted else np.ones(500)
+    K = np.exp(-0.003 * ((X[:, None] - X) ** 2).sum(-1))
+    model = LSSVC(1e4, kernel="precomputed").fit(K, y, sample_weight=weight)
+    system = np.ones((501, 501))
+    system[0, 0], system[1:, 1:] = 0, K + np.diag(1e-4 / weight)
+    b, *a = np.linalg.solve(system, np.r_[0, 2 * y - 1])
+    np.testing.assert_allclose(model.decision_function(K), K @ a + b, rtol=0, atol=3e-9)
+    assert abs(model.dual_coef_.sum()) < 1e-12 * abs(model.dual_coef_).sum()

@@ -137,6 +137,29 @@ def test_a_large_mean_costs_float32_nothing():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("outlier", [1e3, 1e6, 1e12])
+def test_an_outlier_costs_other_rows_nothing(xp_any, dtype, outlier):
+    X = rows(60, dtype=dtype)
+    X[7] += np.asarray(outlier, dtype)
+    apart = X[:, None].astype(np.float64) - X.astype(np.float64)
+    expected = np.exp(-0.2 * (apart**2).sum(-1))
+    for other in (None, X[5:20].copy()):
+        given = None if other is None else xp_any.asarray(other)
+        got = xp_any.asnumpy(rbf_kernel(xp_any.asarray(X), given, gamma=0.2))
+        wanted = expected if other is None else expected[:, 5:20]
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=2e-6 if dtype == "float32" else 1e-8)
+
+
+def test_batches_with_outliers_are_those_one_by_one():
+    X = np.stack([rows(9), rows(9, seed=1) * 1e8])
+    for other in (None, X[:, 2:5].copy()):
+        got = rbf_kernel(X, other, gamma=0.2)
+        for i in range(2):
+            one = rbf_kernel(X[i], None if other is None else other[i], gamma=0.2)
+            np.testing.assert_allclose(got[i], one, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mean", [0.0, 1e4])
 @pytest.mark.parametrize("gamma", [1e-3, 1.0, 1e6])
 def test_the_diagonal_is_exactly_one(dtype, mean, gamma):

@@ -12,6 +12,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from fastmm import LSSVCCV, KernelRidgeCV, RidgeClassifierCV, RidgeCV
 from fastmm.solve.accuracies import balanced_accuracy, class_shares
 from fastmm.solve.areas import roc_auc
 from fastmm.solve.grouped import make_folds, training_means
@@ -200,3 +201,21 @@ def test_overflow_is_refused_rather_than_warned_of():
         scores = score_regression(name, y, np.full((2, 3, 1), 1e200), make_folds(3))
         with pytest.raises(ValueError, match="overflow float64"):
             best_of(scores)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_two_groups_of_one_class_each_tell_nothing(flip):
+    # Each model sees one class: what it predicts otherwise is rounding, which follows the labels.
+    rng = np.random.default_rng(0)
+    groups = np.arange(20) % 2
+    y = groups == (0 if flip else 1)
+    for model in (
+        RidgeClassifierCV((1.0, 1e-3, 1e-6)),
+        RidgeCV((1.0, 1e-3, 1e-6), scoring="roc_auc"),
+        LSSVCCV((1.0, 1e3, 1e6), kernel="linear"),
+        KernelRidgeCV((1.0, 1e-3, 1e-6), fit_intercept=True, scoring="roc_auc"),
+    ):
+        for _ in range(5):
+            X = rng.normal(size=(20, 30))
+            scores = model.fit(X, y if "Classifier" in repr(model) else y * 1.0, groups=groups)
+            np.testing.assert_array_equal(scores.cv_scores_, 0.5)

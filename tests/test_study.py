@@ -21,6 +21,7 @@ from fastmm.cohort import read_cohort
 from fastmm.cohorts.tables import TableSource
 from fastmm.errors import CohortError
 from fastmm.findings import learning, permuting, scoring
+from fastmm.findings.describing import describe_cohort
 from fastmm.findings.learning import learning_curve
 from fastmm.findings.permuting import permute_set
 from fastmm.findings.scoring import score_set
@@ -247,6 +248,35 @@ def test_learning_curve_never_trains_on_whom_it_predicts(monkeypatch):
     found = learning_curve(plan, validated(y, rng.normal(size=40), groups, blocks), blocks)
     assert {p["patients"] for p in found["points"]} == {size for size, _ in seen}
     assert sum(rows for _, rows in seen) == 40 * len(found["points"]) * 12
+
+
+def test_learning_curve_of_fewer_patients_than_folds():
+    rng = np.random.default_rng(0)
+    y = np.arange(4) % 2
+    modalities, blocks = blocks_of(rng.normal(size=(4, 2)))
+    plan = Plan(modalities, ("ridge",), "stack", False)
+    found = learning_curve(plan, validated(y, rng.normal(size=4), np.arange(4), blocks), blocks)
+    assert [p["patients"] for p in found["points"]] == [3]
+
+
+def test_learning_curve_keeps_rare_classes_of_many_rows(monkeypatch):
+    monkeypatch.setattr(learning, "MOST_ROWS", 40)
+    rng = np.random.default_rng(0)
+    for rare in ([398, 399], [7, 200]):
+        y = np.isin(np.arange(400), rare).astype(int)
+        kept = learning._some(np.arange(400), y, rng)
+        assert len(kept) == 40
+        assert y[kept].sum() == 2
+
+
+@pytest.mark.parametrize("many", [9, 10])
+def test_intervals_of_few_patients_are_said_to_be_too_narrow(tmp_path, many):
+    lines = [f"p{i // 2},{int(i < 2 * many)},{i}" for i in range(60)]
+    (tmp_path / "c.csv").write_text("patient,ill,age\n" + "\n".join(lines))
+    source = {"case": TableSource(("age",))}
+    cohort = read_cohort(tmp_path / "c.csv", label="ill", group="patient", tables=source)
+    notes = describe_cohort(cohort, {}, {}, [])["notes"]
+    assert [note[:21] for note in notes] == ["9 patients of class 1"] * (many < 10)
 
 
 def test_learning_curve_of_noise_is_flat():

@@ -522,3 +522,23 @@ def rounded(estimator):
 )
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("C", [1e2, 1e4])
+def test_a_hard_margin_is_the_widest_one(C):
+    # More columns than rows: many machines have no slack, of which one is right.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 200))
+    y = (X[:, 0] + rng.normal(size=120) > 0).astype(int)
+    groups = np.arange(120) // 2
+    K = X @ X.T
+    model = SVC(C, kernel="linear").fit(X, y, groups=groups)
+    held_out = model.cv_decision_
+    for left in (groups >= 0, groups != 0, groups != 7):
+        peer = svm.SVC(C=1e12, kernel="precomputed", tol=1e-9)
+        peer.fit(K[np.ix_(left, left)] + np.eye(left.sum()) / (2 * C), y[left])
+        expected = peer.decision_function(K[:, left])
+        found = model.decision_function(X)
+        if not left.all():
+            expected, found = expected[~left], held_out[~left]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

@@ -64,6 +64,12 @@ def test_unseen_category_is_zero_even_where_the_new_column_looks_numeric():
     )
 
 
+def test_cells_with_a_category_that_fit_never_saw_are_counted():
+    encoder = TableEncoder().fit({"sex": ["f", "m"], "site": ["a", "b"], "age": ["1", "2"]})
+    new = {"sex": ["f", "x", "", "F"], "site": ["a"] * 4, "age": ["9"] * 4}
+    assert encoder.unseen(parse_table(new)) == {"sex": 2}
+
+
 def test_decimal_commas_and_detection_limits():
     encoder = TableEncoder().fit({"crp": ["1,5", "2.5", "inf", "-inf"]})
     found = encoder.transform({"crp": ["1,5", "inf", "-inf", "9"]})

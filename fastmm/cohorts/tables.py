@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastmm.errors import CohortError
-from fastmm.features.table import is_blank, parse_number
+from fastmm.features.table import is_ambiguous, is_blank, parse_number
 from fastmm.read.table import Rows, read_rows
 
 __all__ = ["TableSource", "places", "read_table"]
@@ -100,7 +100,13 @@ def _check_column(what: str, cells: list[str], mistakes: list[str], notes: list[
     numbers = [None if is_blank(cell) else parse_number(cell) for cell in cells]
     texts = [i for i, c in enumerate(cells) if not is_blank(c) and numbers[i] is None]
     filled = sum(not is_blank(cell) for cell in cells)
-    if texts and len(texts) < filled / 2:
+    unclear = [i for i in texts if is_ambiguous(cells[i])]
+    if unclear:
+        mistakes.append(
+            f"{what} must say what its commas are, decimal or of thousands; write points, or "
+            f"none: {places(unclear)}"
+        )
+    elif texts and len(texts) < filled / 2:
         mistakes.append(f"{what} must hold numbers alone or words; no number: {places(texts)}")
     elif len(texts) >= _MANY and len({cells[i] for i in texts}) == filled:
         mistakes.append(f"{what} differs in each row and looks like an identifier")

@@ -39,8 +39,12 @@ def predict(
     from fastmm.commands.console import progress_bars
     from fastmm.jobs.prediction import predict_job
 
+    notes: list[str] = []
     with progress_bars() as task:
         file = predict_job(
-            model, cohort, output, ids=ids, explain=explain, device=device, task=task
-        )
+            model, cohort, output, ids=ids, explain=explain, device=device, task=task,
+            tell=notes.append,
+        )  # fmt: skip
+    for note in notes:
+        typer.echo(f"Note: {note}", err=True)
     typer.echo(f"Predictions are in {file}. {NOTICE}")

@@ -12,7 +12,15 @@ import numpy as np
 
 from fastmm._check import integer
 
-__all__ = ["BLANKS", "Columns", "TableEncoder", "is_blank", "parse_number", "parse_table"]
+__all__ = [
+    "BLANKS",
+    "Columns",
+    "TableEncoder",
+    "is_ambiguous",
+    "is_blank",
+    "parse_number",
+    "parse_table",
+]
 
 BLANKS = frozenset(
     {"", "na", "n/a", "nan", "null", "none", "?",
@@ -175,6 +183,19 @@ class TableEncoder:
                 raise ValueError(
                     f"Column {name!r} held numbers when the model was fitted, now it holds text."
                 )
+
+    def unseen(self, columns: Columns) -> dict[str, int]:
+        """Count, for columns that have some, the cells with a category not there in `fit`."""
+        counts = {
+            name: sum(bool(text) and text not in known for text in columns.texts[name])
+            for name, known in self.state_["categories"].items()
+        }
+        return {name: count for name, count in counts.items() if count}
+
+
+def is_ambiguous(text: str) -> bool:
+    """Say whether a text is a number whose comma may be decimal or of thousands."""
+    return bool(_THOUSANDS.fullmatch(text))
 
 
 def parse_number(text: str) -> float | None:

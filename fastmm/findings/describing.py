@@ -19,6 +19,8 @@ from fastmm.validate.out_of_fold import OutOfFold
 
 __all__ = ["describe_cohort", "describe_scheme", "variance_shares"]
 
+_FEW = 10  # patients of a class, below which intervals hold the truth less often than they say
+
 
 def describe_cohort(
     cohort: Cohort, modalities: Mapping[str, Any], blocks: Mapping[str, Block], notes: list[str]
@@ -45,8 +47,23 @@ def describe_cohort(
         "label": cohort.label,
         "classes": {str(c): int(n) for c, n in zip(found, counts, strict=True)},
         "modalities": rows,
-        "notes": [*cohort.notes, *notes],
+        "notes": [*cohort.notes, *_few(cohort), *notes],
     }
+
+
+def _few(cohort: Cohort) -> list[str]:
+    """Warn of intervals over few patients, which are percentiles of resampled areas."""
+    y = np.asarray(cohort.y)
+    patients = {c: len(set(cohort.groups[y == c].tolist())) for c in np.unique(y)}
+    name = min(patients, key=lambda c: patients[c])
+    if patients[name] >= _FEW:
+        return []
+    what = "patients" if cohort.grouped else "rows"
+    return [
+        f"{patients[name]} {what} of class {name}: 95 % intervals of so few are too narrow; in "
+        "simulations they held the true AUC in about 92 % of cohorts with 10 of a class, 86 % "
+        "with 5, 65 % with 2"
+    ]
 
 
 def describe_scheme(

@@ -48,7 +48,7 @@ def learning_curve(
     if found.model == "deep":
         return None
     rng = np.random.default_rng(seed)
-    kept = _some(found.groups, rng)
+    kept = _some(found.groups, found.y, rng)
     own = {name: blocks[name].take(found.rows).take(kept) for name in found.names}
     design = make_design(plan, found.model, found.names, own)
     y, patients = found.y[kept], encode_groups(found.groups[kept], len(kept))
@@ -94,10 +94,10 @@ def curve_sizes(patients: int, classes: int) -> list[int]:
     return sorted({max(round(share * full), least) for share in _SHARES})
 
 
-def _some(groups: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:
-    """Return rows of whole patients, not more than can be paid."""
+def _some(groups: Any, y: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    """Return rows of whole patients, not more than can be paid, of every class."""
     codes = encode_groups(groups, len(groups))
-    order = rng.permutation(int(codes.max()) + 1)
+    order = _interleaved(_kinds(codes, np.unique(y, return_inverse=True)[1]), rng)
     ends = np.cumsum(np.bincount(codes)[order])
     return np.flatnonzero(np.isin(codes, order[: max(2, int((ends <= MOST_ROWS).sum()))]))
 
@@ -107,8 +107,7 @@ def _draw(
 ) -> Iterator[tuple[int, Any]]:
     """Yield the number of training patients, and the scores of all examinations."""
     classes, codes = np.unique(y, return_inverse=True)
-    kind = np.full(int(patients.max()) + 1, -1)
-    kind[patients[::-1]] = codes[::-1]  # of a patient with several, that of the first row
+    kind = _kinds(patients, codes)
     order = _interleaved(kind, rng)
     fold = np.empty(len(kind), int)
     fold[order] = np.arange(len(order)) % CURVE_FOLDS
@@ -123,6 +122,8 @@ def _draw(
         for at, others in enumerate(shuffled):
             train = np.flatnonzero(np.isin(owners, others[:size]))
             test = np.flatnonzero(fold[owners] == at)
+            if not len(test):  # fewer patients than folds
+                continue
             found = _fit(design, kernel, targets, codes, owners, train, test)
             np.add.at(scores, design.owner[test], found)
         counts = np.bincount(design.owner, minlength=len(y))
@@ -144,6 +145,13 @@ def _fit(
         groups=owners[train],
     )
     return np.asarray(model.predict(kernel[np.ix_(test, train)])).reshape(len(test), -1)
+
+
+def _kinds(patients: Any, codes: Any) -> np.ndarray[Any, Any]:
+    """Return the class of each patient; of one with several, that of the first row."""
+    kind = np.full(int(patients.max()) + 1, -1)
+    kind[patients[::-1]] = codes[::-1]
+    return kind
 
 
 def _interleaved(kind: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:

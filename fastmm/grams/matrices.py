@@ -10,7 +10,19 @@ import numpy as np
 from fastmm._check import dtype_of_result, finite, integer, number, real
 from fastmm._space import Space, enter
 
-__all__ = ["laplacian", "linear", "polynomial", "rbf", "scale_gamma", "take_rows", "width_of"]
+__all__ = [
+    "is_far",
+    "laplacian",
+    "linear",
+    "polynomial",
+    "rbf",
+    "scale_gamma",
+    "take_rows",
+    "width_of",
+]
+
+_ERROR = {"float32": 1e-6, "float64": 1e-9}  # of a kernel value from a matrix product, at most
+_PAIR_VALUES = 1 << 20  # features compared at a time, 8 MB
 
 
 def take_rows(X: Any, Y: Any) -> tuple[Space, Any, Any, Any]:
@@ -101,12 +113,50 @@ def rbf(X: Any, Y: Any, gamma: float, space: Space) -> Any:
     largest = float(np.finfo(dtype).max)
     if not all(bool((norm < largest / 4).all()) for norm in norms):
         raise ValueError(f"`X` or `Y` is so large that distances overflow {dtype}; rescale first.")
+    # Rows far from the centre but near each other (one outlier moves the mean): their distance
+    # is a difference of large numbers.
+    far = is_far(norms, gamma, dtype)
+    if far and dtype == np.float32:
+        wide = None if Y is None else Y.astype(np.float64)
+        return rbf(X.astype(np.float64), wide, gamma, space).astype(dtype)
+    near = _near(gram, norms, gamma, xp) if far else None
     left, right = (_spread(norm, (*gram.shape[:-2], norm.shape[-1]), xp) for norm in norms)
     m = gram.shape[-1]
     flat = xp.ascontiguousarray(gram).reshape(-1, m)
     width = space.asarray(np.array([min(gamma, largest)], dtype))
     space.launch(kernel[dtype.name], flat.size, flat, left.reshape(-1), right.reshape(-1, m), width)
-    return flat.reshape(gram.shape)
+    gram = flat.reshape(gram.shape)
+    if near is not None:
+        _compare(gram, near, X, X if Y is None else Y, gamma, xp)
+    return gram
+
+
+def is_far(norms: list[Any], gamma: float, dtype: np.dtype[Any]) -> bool:
+    """Say whether kernels lose digits where distances come from inner products."""
+    largest = max(float(norm.max()) for norm in norms)
+    return gamma * largest * float(np.finfo(dtype).eps) > _ERROR[dtype.name]
+
+
+def _near(gram: Any, norms: list[Any], gamma: float, xp: Any) -> tuple[Any, ...]:
+    """Find the pairs whose kernel may be more than 0, for all that rounding hides."""
+    both = norms[0][..., :, None] + norms[1][..., None, :]
+    slack = 16 * float(np.finfo(gram.dtype).eps) * both
+    return tuple(xp.nonzero(both - 2 * gram - slack < 50 / gamma))
+
+
+def _compare(gram: Any, pairs: tuple[Any, ...], X: Any, Y: Any, gamma: float, xp: Any) -> None:
+    """Make the kernel of some pairs from the differences of their rows."""
+    left, right = (_leading_spread(rows, gram.shape[:-2], xp) for rows in (X, Y))
+    step = max(1, _PAIR_VALUES // X.shape[-1])
+    for start in range(0, len(pairs[0]), step):
+        *batch, i, j = (index[start : start + step] for index in pairs)
+        apart = left[(*batch, i)] - right[(*batch, j)]
+        with np.errstate(over="ignore"):  # exp(-inf) is 0, as it should
+            gram[(*batch, i, j)] = xp.exp(-gamma * xp.einsum("ij,ij->i", apart, apart))
+
+
+def _leading_spread(rows: Any, leading: tuple[int, ...], xp: Any) -> Any:
+    return xp.broadcast_to(rows, (*leading, *rows.shape[-2:]))
 
 
 def laplacian(X: Any, Y: Any, gamma: float, space: Space) -> Any:

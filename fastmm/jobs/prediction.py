@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ def predict_job(
     explain: bool = False,
     device: str = "auto",
     task: Task | None = None,
+    tell: Callable[[str], object] = lambda note: None,
 ) -> Path:
     """Write ``predictions.csv`` into `output`, a folder, or to `output`, a CSV file.
 
@@ -41,7 +42,8 @@ def predict_job(
     a number, the modalities that were present, the leverage, and whether it is larger than
     that of any training row.
 
-    With `explain`, the folder also gets the files of `explain_predictions`.
+    With `explain`, the folder also gets the files of `explain_predictions`. `tell` is called
+    with each note that a reader of the predictions should know.
     """
     single = output.suffix.lower() == ".csv"
     if explain and single:
@@ -58,7 +60,9 @@ def predict_job(
         raise ValueError("`--ids` writes the patient column, but the model was trained without.")
     cohort = _cohort(cohort_file, notes)
     task = task or (lambda name: lambda done, total: None)
-    blocks, slices = _features(model, cohort, device, task)
+    for note in [*_not_beside(cohort_file.parent, notes), *cohort.notes]:
+        tell(note)
+    blocks, slices = _features(model, cohort, device, task, tell)
     file.parent.mkdir(parents=True, exist_ok=True)
     group = notes["group"] if ids else None
     about = _about(model, blocks, cohort.count)
@@ -115,8 +119,18 @@ def _cohort(file: Path, notes: Mapping[str, Any]) -> Cohort:
     )
 
 
+def _not_beside(folder: Path, notes: Mapping[str, Any]) -> list[str]:
+    """Tell of joined tables found elsewhere: patients of another place may bear the same names."""
+    files = {name: Path(path) for name, (_, path, _) in notes["tables"].items() if path}
+    return [
+        f"{name}: read from {path.resolve()}, which is not beside the cohort file"
+        for name, path in files.items()
+        if path.is_absolute() or not (folder / path).exists()
+    ]
+
+
 def _features(
-    model: Any, cohort: Cohort, device: str, task: Task
+    model: Any, cohort: Cohort, device: str, task: Task, tell: Callable[[str], object]
 ) -> tuple[dict[str, Block], dict[str, Any]]:
     blocks: dict[str, Block] = {}
     slices: dict[str, Any] = {}
@@ -126,6 +140,8 @@ def _features(
         blocks[name] = model.modalities[name].extract(cohort.tables[name])
         owner = model.fusion_.members_[name].fusion_ if model.fusion == "late" else model.fusion_
         owner.table_[name].check(blocks[name].values)
+        for column, count in owner.table_[name].unseen(blocks[name].values).items():
+            tell(f"{name}: {count} cells of {column!r} hold a category that training never saw")
     for name, modality in images.items():
         progress = task(f"read {name}")
         loaded = modality.load(cohort.scans(name), device=device, progress=progress)

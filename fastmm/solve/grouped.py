@@ -17,9 +17,12 @@ __all__ = [
     "batches_of",
     "encode_groups",
     "fold_shares",
+    "less_training_means",
     "make_folds",
     "training_means",
 ]
+
+_TIE = 12  # decimals, relative to the targets, beyond which predictions differ by rounding
 
 
 class Folds(NamedTuple):
@@ -194,6 +197,37 @@ def training_means(
     means = (sums.sum(0) - sums) / (weights.sum() - weights)[:, None]
     per_row: np.ndarray[Any, Any] = means[folds.codes]
     return per_row
+
+
+def less_training_means(held_out: Any, means: Any, y: np.ndarray[Any, Any]) -> Any:
+    """Take what `training_means` found off held-out predictions, relative to max |y|.
+
+    What rounding leaves is made a tie, since it may follow the labels.
+
+    Parameters
+    ----------
+    held_out : array of shape (..., n, targets), on the host
+        Predictions of models with an intercept.
+    means : array of shape (n, targets)
+        Means of the training targets.
+    y : array of shape (n, targets)
+        Targets.
+
+    Returns
+    -------
+    array of shape (..., n, targets), float64
+        Exactly 0 where a model saw one target only, which is then all that it can predict.
+
+    Examples
+    --------
+    >>> y = np.array([[0.0], [1.0]])
+    >>> less_training_means(np.array([[1.0 - 1e-9], [1e-9]]), y[::-1], y).ravel()
+    array([0., 0.])
+    """
+    size = np.abs(y).max() or 1.0
+    rounding = 1e-12 * size
+    one = (means > y.max(axis=0) - rounding) | (means < y.min(axis=0) + rounding)
+    return np.round(np.where(one, 0.0, held_out - means) / size, _TIE)
 
 
 def _balance(codes: np.ndarray[Any, Any], count: int, k: int) -> np.ndarray[Any, Any]:

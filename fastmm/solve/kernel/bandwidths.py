@@ -64,7 +64,7 @@ def kernel_grams(
         rows = rows - rows.mean(axis=0)
         inner = matrices.linear(rows, None)
         for gamma in gammas:
-            yield _gaussian(inner, gamma, space)
+            yield _gaussian(inner, rows, gamma, space)
         return
     least = min(gammas)
     base = KernelFunction(kernel, least).training(rows, xp)
@@ -72,13 +72,15 @@ def kernel_grams(
         yield base.copy() if gamma == least else base ** (gamma / least)
 
 
-def _gaussian(inner: Any, gamma: float, space: Space) -> Any:
+def _gaussian(inner: Any, rows: Any, gamma: float, space: Space) -> Any:
     """Return exp(-gamma |x - y|^2) of the inner products of centred rows."""
     from fastmm.kernels.rbf import rbf
 
-    gram, norms, largest = inner.copy(), inner.diagonal().copy(), float(np.finfo(np.float64).max)
+    norms, largest = inner.diagonal().copy(), float(np.finfo(np.float64).max)
     if not bool((norms < largest / 4).all()):
         raise ValueError("`X` is so large that distances overflow float64; rescale it first.")
-    width = space.asarray(np.array([min(gamma, largest)]))
+    if kernel_matrices.is_far([norms], gamma, inner.dtype):
+        return kernel_matrices.rbf(rows, None, gamma, space)
+    gram, width = inner.copy(), space.asarray(np.array([min(gamma, largest)]))
     space.launch(rbf["float64"], gram.size, gram, norms, norms[None], width)
     return gram

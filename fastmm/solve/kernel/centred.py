@@ -76,9 +76,10 @@ class CentredKernel:
 
     def original(self, weighted: Any) -> tuple[Any, Any]:
         """Return coefficients and intercepts in terms of the kernel as it was given."""
-        dual = self._scaled(weighted)
         if self.row_mean is None:
-            return dual, self.y_mean
+            return self._scaled(weighted), self.y_mean
+        # Coefficients sum to 0, or decisions get what is common to all kernel values, too.
+        dual = self._scaled(weighted - self.unit[:, None] * (self.unit @ weighted))
         return dual, self.y_mean - self.row_mean @ dual
 
     def _weighted(self) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmm.solve.grouped import Folds, training_means
+from fastmm.solve.grouped import Folds, less_training_means, training_means
 from fastmm.solve.kernel.centre_system import CentreSystem
 from fastmm.solve.kernel.gram import KernelFunction
 from fastmm.solve.kernel.system import KernelSystem
@@ -14,7 +14,6 @@ from fastmm.solve.scoring import best_of, refuse_overflow, score_regression
 
 __all__ = ["Best", "Score", "best_at"]
 
-_TIE = 12  # decimals, relative to the targets, beyond which predictions differ by rounding
 _System = KernelSystem | CentreSystem
 
 
@@ -50,8 +49,7 @@ class Score:
         """Return the score of each candidate and target."""
         refuse_overflow(held_out)
         if self.means is not None:
-            size = np.abs(self.y).max()
-            held_out = np.round((held_out - self.means) / (size if size > 0 else 1.0), _TIE)
+            held_out = less_training_means(held_out, self.means, self.y)
         return score_regression(
             self.name, self.y, held_out, self.folds, self.weight, per_target=True
         )

@@ -10,7 +10,7 @@ import numpy as np
 from fastmm._check import one_of
 from fastmm.solve._inputs import grid, take_training
 from fastmm.solve.fold_order import order_by_fold
-from fastmm.solve.grouped import Folds, make_folds, training_means
+from fastmm.solve.grouped import Folds, less_training_means, make_folds, training_means
 from fastmm.solve.kernel.bandwidths import kernel_grams
 from fastmm.solve.kernel.bordered import BorderedSystem
 from fastmm.solve.kernel.centre_system import CentreSystem
@@ -28,8 +28,6 @@ from fastmm.solve.scoring import (
 )
 
 __all__ = ["LSSVCCV"]
-
-_TIE = 12  # decimals of decisions beyond which they differ by rounding
 
 
 class LSSVCCV(KernelMachine):
@@ -184,7 +182,8 @@ class LSSVCCV(KernelMachine):
         refuse_overflow(decisions)
         scored = decisions
         if self.scoring == "roc_auc":
-            scored = np.round(decisions - training_means(folds, self._signs(codes), weight), _TIE)
+            signs = self._signs(codes)
+            scored = less_training_means(decisions, training_means(folds, signs, weight), signs)
         scores = score_classes(self.scoring, codes, scored, folds, data.host_weight())
         place = best_of(scores)
         best, self.C_ = found[place], Cs[place % len(Cs)]

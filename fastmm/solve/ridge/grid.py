@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmm.solve.grouped import Folds, fold_shares, training_means
+from fastmm.solve.grouped import Folds, fold_shares, less_training_means, training_means
 from fastmm.solve.ridge import design
 from fastmm.solve.ridge.bands import BandedGrams, Bands
 from fastmm.solve.ridge.problem import RidgeProblem
@@ -17,7 +17,6 @@ from fastmm.solve.scoring import best_of, score_classes, score_regression
 __all__ = ["RidgeGrid"]
 
 _EVERY = slice(None)
-_TIE = 12  # decimals, relative to the targets, beyond which predictions differ by rounding
 
 
 class RidgeGrid:
@@ -129,7 +128,11 @@ class RidgeGrid:
 
         def score(held_out: Any, columns: Any) -> Any:
             found = self.problem.space.to_host(held_out)
-            found = found if means is None else _less(found, means[:, columns], y[:, columns])
+            found = (
+                found
+                if means is None
+                else less_training_means(found, means[:, columns], y[:, columns])
+            )
             return score_regression(
                 scoring, y[:, columns], found, self.folds, weight, per_target=True
             )
@@ -167,7 +170,7 @@ class RidgeGrid:
 
         def score(held_out: Any, _: Any) -> Any:
             found = self.problem.space.to_host(held_out)
-            found = found if means is None else _less(found, means, y)
+            found = found if means is None else less_training_means(found, means, y)
             return score_classes(scoring, codes, found, self.folds, weight)[:, None]
 
         return score
@@ -185,12 +188,6 @@ class RidgeGrid:
         if scoring != "roc_auc" or not self.problem.fit_intercept:
             return None
         return training_means(self.folds, y, weight)
-
-
-def _less(held_out: Any, means: Any, y: Any) -> Any:
-    """Subtract; what is left of rounding is made a tie, since it may follow the labels."""
-    size = np.abs(y).max()
-    return np.round((held_out - means) / (size if size > 0 else 1.0), _TIE)
 
 
 def _columns(index: np.ndarray[Any, Any], count: int, xp: Any) -> Any:

@@ -31,6 +31,10 @@ class DenseKernel:
         """Multiply by a vector."""
         return self.symmetric.times(vector)
 
+    def diagonal(self) -> Any:
+        """Return the kernel of each row with itself."""
+        return self.matrix.diagonal()
+
     def sub(self, rows: Any) -> Any:
         """Copy the matrix of some rows, in ascending order."""
         return lower_part(self.matrix, rows, self.space)
@@ -64,6 +68,10 @@ class LazyKernel:
         there[self.place[self.place >= 0]] = np.flatnonzero(self.place >= 0)
         weights = vector[self.space.asarray(there)]
         return transposed_times(self.panel[: self.count], weights, self.space)
+
+    def diagonal(self) -> Any:
+        """Return the kernel of each row with itself."""
+        return self.function.diagonal(self.X, self.space.xp)
 
     def sub(self, rows: Any) -> Any:
         """Copy the matrix of some rows."""

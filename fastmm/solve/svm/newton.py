@@ -41,14 +41,15 @@ def minimise(
     y, xp, exactness = system.y, system.space.xp, _LOOSE
     present = root > 0
     count = int(present.sum())
-    last = np.inf
+    last, finer = np.inf, 1.0
     for step in range(1, max_iter + 1):
         slack = xp.where(present, 1 - y * (state.field + state.intercept), 0.0)
         active = slack > 0
         found = xp.where(active, root * slack, 0.0)
         rows = float(active.sum())
         scale = _scale(root, state)
-        target = max(exactness * float(dot(found, found) / max(rows, 1.0)) ** 0.5, tol * scale / 4)
+        least = finer * tol * scale / 4
+        target = max(exactness * float(dot(found, found) / max(rows, 1.0)) ** 0.5, least)
         # Where no row is active, only the penalty pulls, and it pulls towards a = 0.
         new = (
             system.solve(xp.where(active, root, 0.0), state, target)
@@ -61,6 +62,8 @@ def minimise(
         settled = changed == 0 and exactness == 0 and wrong >= last / 2  # down to rounding
         if wrong <= tol or settled or (rough and changed <= _SETTLED * count):
             return Progress(new, step, wrong, True)
+        if exactness == 0 and wrong > tol:  # signs of coefficients, of which 2 C is a factor
+            finer = max(finer / 30, 1e-9)
         last = wrong
         length = _line_search(system, root, state, new) if changed else 1.0
         if length > 0:
@@ -76,14 +79,24 @@ def minimise(
 def violation(system: ActiveSystem, root: Any, state: State) -> float:
     r"""Return the largest violation of the conditions of optimality, relative to max |f|.
 
-    .. math:: \sqrt{w_i} \left| \max(0, 1 - y_i f_i) - \frac{y_i a_i}{2 C w_i} \right|
+    With :math:`s_i = 1 - y_i f_i` and :math:`z_i = y_i a_i / \sqrt{w_i}`, of which 0 is the
+    least, the pull on :math:`z_i` and how it would end are
+
+    .. math:: g_i = \sqrt{w_i} s_i - \frac{z_i}{2 C}, \quad
+        d_i \left| z_i - \max(0, z_i + g_i / d_i) \right|, \quad
+        d_i = w_i K_{ii} + \frac{1}{2 C}
+
+    which is in the unit of decisions: a coefficient where none should be counts by what it
+    adds to them, however small it is beside C.
     """
     xp, y = system.space.xp, system.y
     present = root > 0
-    slack = xp.maximum(1 - y * (state.field + state.intercept), 0.0)
+    slack = 1 - y * (state.field + state.intercept)
     wanted = y * state.dual / xp.where(present, root, 1.0)
-    wrong = xp.where(present, abs(root * slack - system.shift * wanted), 0.0)
-    return float(wrong.max()) / _scale(root, state)
+    own = root * root * system.diagonal + system.shift
+    pull = root * slack - system.shift * wanted
+    wrong = xp.where(pull < -own * wanted, own * abs(wanted), abs(pull))
+    return float(xp.where(present, wrong, 0.0).max()) / _scale(root, state)
 
 
 def _scale(root: Any, state: State) -> float:

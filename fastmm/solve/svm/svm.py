@@ -78,8 +78,9 @@ class SVC(KernelMachine):
     n_iter_ : int
         Newton steps, the most over decisions.
     residual_ : float
-        Largest violation over rows and decisions,
-        ``sqrt(w_i) |max(0, 1 - y_i f_i) - y_i a_i / (2 C w_i)| / max |f|``.
+        Largest violation over rows and decisions, relative to max |f|:
+        ``sqrt(w_i) |1 - y_i f_i - y_i a_i / (2 C w_i)|`` where `a` pulls or is to pull, and
+        what it adds to the decision of its row where it should be 0.
     cv_decision_ : array of shape (n,) or (n, n_classes), float64
         Scores of each row by the machine without its group; only if `groups` were given.
     n_features_in_ : int

@@ -42,11 +42,19 @@ class ActiveSystem:
     def __init__(self, kernel: Any, y: Any, C: float, space: Space, way: str = WAYS[0]) -> None:
         self.kernel, self.y, self.shift, self.space = kernel, y, 1 / (2 * C), space
         self._gradients = ConjugateGradients(self.shift, space, way)
+        self._diagonal: Any = None
 
     @property
     def way(self) -> str:
         """How systems of many rows are solved: one of WAYS."""
         return self._gradients.way
+
+    @property
+    def diagonal(self) -> Any:
+        """What a coefficient of 1 adds to the decision of its own row."""
+        if self._diagonal is None:
+            self._diagonal = self.kernel.diagonal()
+        return self._diagonal
 
     def solve(self, root: Any, state: State, target: float) -> State:
         """Solve until no residual is over `target`; `root` is 0 where a row is not active."""
