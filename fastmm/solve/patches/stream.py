@@ -61,7 +61,8 @@ class PatchStream(PatchModel):
             )
         alpha = self._one_penalty()
         images = images if first else self._ordered(images)
-        images, targets, weight = self._take(images, y, sample_weight)
+        # The sums of before, of these images and of both; and what solves them.
+        images, targets, weight = self._take(images, y, sample_weight, self._matrices(alpha) + 2)
         sums = patch_sums(images, targets, weight)
         kind = Kind.of(images, targets)
         if not first:
@@ -121,6 +122,10 @@ class PatchStream(PatchModel):
                 "`alpha`."
             )
         return number(self.alpha, "alpha", minimum=0)
+
+    def _matrices(self, alpha: float) -> int:
+        """Return how many d x d matrices a solution holds: more where Cholesky may not do."""
+        return (3 if alpha > 0 else 6) + (0 if self.fit_intercept else 2)
 
     def _solve(self, sums: SufficientStatistics, alpha: float, space: Space) -> Penalised:
         gram, right = sums.normal_equations(self.fit_intercept)
