@@ -87,8 +87,9 @@ class Images(NamedTuple):
         if isinstance(targets.values, LazyRows):
             refuse_nonfinite(targets.values.plain(), "y", self.limit)
         # Not `_replace`, which takes the number of images for that of the fields.
-        own = (self.space, self.names, self.arrays, self.grid, self.leave, self.limit)
-        return Images(*own, room)
+        return Images(
+            self.space, self.names, self.arrays, self.grid, self.leave, self.limit, room
+        )
 
     def _centred(self, parts: Iterable[Any], centres: Any) -> Any:
         xp, spatial, out = self.space.xp, self.shape, None

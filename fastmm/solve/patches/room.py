@@ -85,7 +85,7 @@ def room_within(limit: int, demand: Demand, shape: tuple[int, ...], grid: PatchG
     least = max(_FLOAT * pixels, smallest, min(_FLOAT * pixels * demand.images, _LEAST))
     refuse_below(
         fixed + each * least, limit,
-        f"sums over patches of {d} pixels, and the work on a few images of {pixels}, take that much",
+        f"sums over patches of {d} pixels take that much, and the work on a few images of {pixels}",
     )  # fmt: skip
     work = int((limit - fixed) / each)
     work = min(work, 1 << 28)
