@@ -36,6 +36,8 @@ class LazyRows:
         self.dtype = source.dtype.newbyteorder("=")
         self._row = math.prod(source.shape[1:]) * source.dtype.itemsize
 
+    __iter__ = None  # else NumPy would read them one by one
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -45,6 +47,8 @@ class LazyRows:
             self._read(*part.indices(len(self))[:2], found)
             return self._turned(found)
         index = np.asarray(part)
+        if index.ndim == 0:
+            raise TypeError("rows on a disk are read by slices or arrays of integers")
         numbers, places = np.unique(index, return_inverse=True)
         found = np.empty((numbers.size, *self._source.shape[1:]), self.dtype)
         ends = [*(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), numbers.size]

@@ -87,9 +87,7 @@ class Images(NamedTuple):
         if isinstance(targets.values, LazyRows):
             refuse_nonfinite(targets.values.plain(), "y", self.limit)
         # Not `_replace`, which takes the number of images for that of the fields.
-        return Images(
-            self.space, self.names, self.arrays, self.grid, self.leave, self.limit, room
-        )
+        return Images(self.space, self.names, self.arrays, self.grid, self.leave, self.limit, room)
 
     def _centred(self, parts: Iterable[Any], centres: Any) -> Any:
         xp, spatial, out = self.space.xp, self.shape, None

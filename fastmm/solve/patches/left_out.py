@@ -159,7 +159,8 @@ class FoldSystems:
         pixels = images.centred(rows, self.centres)
         rows = xp.asarray(rows)
         w = self.weight[rows]
-        rest = targets.values[rows] - _spread(self.mean, targets.values[0])
+        truth = targets.values[rows]
+        rest = truth - _spread(self.mean, truth[0, 0])
         rest = rest * w.reshape(w.shape + (1,) * (rest.ndim - 2))
         share, shift = w.sum(axis=1) * self.positions, self.shift
         total = (w[:, :, None, *(None,) * len(images.shape)] * pixels).sum(axis=1)

@@ -71,7 +71,7 @@ class PatchStream(PatchModel):
                     "`y` must have as many targets, of images or of positions, as before."
                 )
             before = SufficientStatistics.from_state(self.statistics_)
-            enter(images=images.arrays[0], statistics_=before.xx)
+            enter(images=images.space.xp.empty(0), statistics_=before.xx)
             sums = before + sums
         self._settle(sums, self._solve(sums, alpha, images.space), kind)
         self.statistics_ = sums.state()
