@@ -74,7 +74,7 @@ def test_the_metric_is_what_it_says(kernel):
     factor = rng.normal(size=(4, 3))
     X, Z = rng.normal(size=(6, 4)) + 50, rng.normal(size=(5, 4)) + 50
     metric = Metric(kernel, 0.7, factor @ factor.T, X.mean(0))
-    squares = metric.squares(metric.features(X, np), metric.features(Z, np), np)
+    squares = metric.squares(*(metric.features(rows, metric.root(np)) for rows in (X, Z)), np)
     difference = X[:, None] - Z
     expected = np.einsum("ijk,kl,ijl->ij", difference, metric.matrix, difference)
     np.testing.assert_allclose(squares, expected, atol=1e-10)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import torch
 from torch import Tensor
 
 from fastmm.deep.inputs import Inputs
-from fastmm.deep.tensors import as_tensor
+from fastmm.deep.tensors import LazyTensor, as_tensor
+from fastmm.streams.lazy_rows import read_ahead
 
 __all__ = ["Batches", "learn_scaling"]
 
 Scaling = Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
-_PIECE = 1 << 22  # values brought to float64 at once
+_PIECE = 1 << 20  # values brought to float64 at once
 
 
 class Batches:
@@ -25,7 +27,9 @@ class Batches:
         self, inputs: Inputs, names: list[str], scaling: Scaling, device: torch.device
     ) -> None:
         self.device = device
-        self.tensors = {name: as_tensor(a, inputs.space) for name, a in inputs.arrays.items()}
+        self.tensors: dict[str, Any] = {
+            name: as_tensor(a, inputs.space) for name, a in inputs.arrays.items()
+        }
         self.present = torch.zeros((inputs.n, len(names)), dtype=torch.bool)
         for column, name in enumerate(names):
             if name in inputs.present:
@@ -36,11 +40,30 @@ class Batches:
 
     def take(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return the modalities of some rows and which are there, (rows, modalities)."""
+        return self._standardised(rows, self._gathered(rows))
+
+    def in_turn(
+        self, parts: Iterable[Tensor]
+    ) -> Iterator[tuple[Tensor, tuple[dict[str, Tensor], Tensor]]]:
+        """Yield each part and what `take` returns; what lies on a disk is read ahead."""
+        for rows, given in read_ahead(self._gathered, parts, self.lazy):
+            yield rows, self._standardised(rows, given)
+
+    @property
+    def lazy(self) -> bool:
+        """Say whether rows are read from a disk."""
+        return any(isinstance(tensor, LazyTensor) for tensor in self.tensors.values())
+
+    def _gathered(self, rows: Tensor) -> dict[str, Tensor]:
+        return {name: t[rows.to(t.device)] for name, t in self.tensors.items()}
+
+    def _standardised(
+        self, rows: Tensor, given: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor]:
         present = self.present[rows]
         inputs = {}
-        for name, tensor in self.tensors.items():
+        for name, values in given.items():
             mean, scale = self.scaling[name]
-            values = tensor[rows.to(tensor.device)]
             if not values.is_floating_point():
                 values = values.to(mean.dtype)
             near = values.to(self.device, non_blocking=True)
@@ -57,10 +80,14 @@ class Batches:
         }
         if self.device.type != "cuda":
             return
-        far = [t for t in self.tensors.values() if t.device != self.device]
-        size = sum(t.numel() * t.element_size() for t in far)
+        far = {
+            name: t
+            for name, t in self.tensors.items()
+            if t.device != self.device and not isinstance(t, LazyTensor)
+        }
+        size = sum(t.numel() * t.element_size() for t in far.values())
         if size <= torch.cuda.mem_get_info(self.device)[0] // 4:
-            self.tensors = {name: t.to(self.device) for name, t in self.tensors.items()}
+            self.tensors |= {name: t.to(self.device) for name, t in far.items()}
 
 
 def learn_scaling(
@@ -78,8 +105,8 @@ def learn_scaling(
             raise ValueError(f"Modality {name!r} must be there in at least one training row.")
         tensor = as_tensor(array, inputs.space)
         axes = [0, *range(2, tensor.ndim)]
-        count = len(own) * tensor[0, 0].numel()
-        step = max(1, _PIECE // tensor[0].numel())
+        count = len(own) * prod(tensor.shape[2:])
+        step = max(1, _PIECE // prod(tensor.shape[1:]))
         pieces = [torch.from_numpy(own[i : i + step]) for i in range(0, len(own), step)]
         mean = _sums(tensor, pieces, axes) / count
         wide = mean.reshape(-1, *(1,) * (tensor.ndim - 2))
@@ -90,16 +117,17 @@ def learn_scaling(
     return scaling
 
 
-def _sums(tensor: Tensor, pieces: list[Tensor], axes: list[int], mean: Any = None) -> Any:
+def _sums(tensor: Any, pieces: list[Tensor], axes: list[int], mean: Any = None) -> Any:
     """Sum rows over some axes in float64; their squares about a mean, if there is one."""
     total: Any = 0.0
-    for piece in pieces:
-        part = tensor[piece.to(tensor.device)].to(torch.float64)
+    lazy = isinstance(tensor, LazyTensor)
+    for _, given in read_ahead(lambda rows: tensor[rows.to(tensor.device)], pieces, lazy):
+        part = given.to(torch.float64)
         total = total + (part if mean is None else (part - mean).square()).sum(axes)
     return total
 
 
-def _fitting(scaling: Mapping[str, np.ndarray[Any, Any]], tensor: Tensor) -> tuple[Tensor, Tensor]:
+def _fitting(scaling: Mapping[str, np.ndarray[Any, Any]], tensor: Any) -> tuple[Tensor, Tensor]:
     """Return mean and deviation as what the tensor is read as, along its second axis."""
     wide = tensor.element_size() > 4 or tensor.dtype is torch.int32
     dtype = torch.float64 if wide else torch.float32

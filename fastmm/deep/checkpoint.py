@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from fastmm.model_file import _checksum, _safetensors
 __all__ = ["Checkpoint", "fingerprint"]
 
 _VERSION = 1
-_PIECE = 1 << 24  # values hashed at once
+_PIECE = 1 << 20  # values hashed at once
 
 
 class Checkpoint:
@@ -76,7 +77,7 @@ def fingerprint(inputs: Inputs, *parts: Any) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(np.packbits(inputs.present[name]).tobytes())
         tensor = as_tensor(array, inputs.space)
-        step = max(1, _PIECE // tensor[0].numel())
+        step = max(1, _PIECE // prod(tensor.shape[1:]))
         for start in range(0, len(tensor), step):
             piece = tensor[start : start + step].cpu().contiguous().numpy()
             digest.update(piece.data)

@@ -82,6 +82,11 @@ class DeepClassifier(DeepModel):
         Folder in which each run keeps a file that is written after each epoch. The same
         call with the same data goes on from there, to the same bits; a run that ended is
         not trained again. Needs an int as `random_state`.
+    memory_limit : int, str or None, default None
+        Bytes that training or predicting may take on the host beside what is in memory already,
+        such as "2GB": arrays that are memory-mapped, zarr's or anything of h5py's kind are
+        then read batch by batch, the next one ahead, with the same result. A batch and
+        the network have to fit.
 
     Attributes
     ----------
@@ -174,6 +179,7 @@ class DeepClassifier(DeepModel):
         device: str = "auto",
         random_state: Any = 0,
         checkpoint: str | Path | None = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.encoder = encoder
         self.table_encoder = table_encoder
@@ -198,6 +204,7 @@ class DeepClassifier(DeepModel):
         self.device = device
         self.random_state = random_state
         self.checkpoint = checkpoint
+        self.memory_limit = memory_limit
 
     def fit(
         self,
@@ -235,7 +242,8 @@ class DeepClassifier(DeepModel):
         ------
         ValueError
             If a value is not finite, shapes do not fit, `y` has one class, a row has no
-            modality, a parameter is out of its range, or training diverged.
+            modality, a parameter is out of its range, training diverged, or `memory_limit`
+            is too low.
         TypeError
             If the arrays live on different devices.
         ImportError

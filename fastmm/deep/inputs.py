@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ import numpy as np
 from fastmm._check import dtype_of_result, real
 from fastmm._space import Space, enter
 from fastmm.blocks import Block
+from fastmm.streams.lazy_rows import LazyRows, lazy_rows, read_ahead
 
 __all__ = ["SINGLE", "Inputs", "is_dict", "take_inputs"]
 
 SINGLE = "X"  # name of the modality where an array came instead of a dict of them
 _PIECE = 1 << 24  # values looked at at once: what a mask of them takes stays small
+_READ = 1 << 20  # of them, where they are read from a disk
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,12 @@ class Inputs:
         return {name: tuple(array.shape[1:]) for name, array in self.arrays.items()}
 
 
-def take_inputs(X: Mapping[str, Any], channels: Any = False) -> Inputs:
+def take_inputs(
+    X: Mapping[str, Any],
+    channels: Any = False,
+    limit: int | None = None,
+    check: Callable[[dict[str, Any]], None] | None = None,
+) -> Inputs:
     """Check the modalities of X; rows of NaN alone lack one.
 
     Parameters
@@ -62,6 +70,10 @@ def take_inputs(X: Mapping[str, Any], channels: Any = False) -> Inputs:
         Tables (n, p), images (n, h, w), volumes (n, d, h, w), with or without channels.
     channels : bool or sequence of str
         Whether arrays of four axes are images with channels, or which are.
+    limit : int, optional
+        Bytes: what lies on a disk then stays there, as `LazyRows`.
+    check : callable, optional
+        Called with the arrays by name before any value is looked at.
 
     Returns
     -------
@@ -75,7 +87,12 @@ def take_inputs(X: Mapping[str, Any], channels: Any = False) -> Inputs:
         if not isinstance(name, str):
             raise TypeError(f"`X` must name its modalities by strings, got {name!r}.")
         given[name], told[name] = _values(name, value)
-    space, natives, leave = enter(**{_label(name): array for name, array in given.items()})
+    lazy = {name: lazy_rows(array, limit) for name, array in given.items()}
+    here = {_label(n): a if lazy[n] is None else np.empty(0) for n, a in given.items()}
+    space, natives, leave = enter(**here)
+    natives = [
+        n if (own := lazy[name]) is None else own for name, n in zip(lazy, natives, strict=True)
+    ]
     arrays = {
         name: _with_channels(name, native, _has_channels(name, channels))
         for name, native in zip(given, natives, strict=True)
@@ -83,6 +100,8 @@ def take_inputs(X: Mapping[str, Any], channels: Any = False) -> Inputs:
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) > 1:
         raise ValueError(f"`X` must have one number of rows, got {counts}.")
+    if check is not None:
+        check(arrays)
     present = {name: _present(name, array, told[name], space.xp) for name, array in arrays.items()}
     _refuse_empty_rows(present)
     dtype = max((dtype_of_result(a.dtype) for a in arrays.values()), key=lambda d: d.itemsize)
@@ -142,7 +161,13 @@ def _with_channels(name: str, array: Any, channels: bool) -> Any:
             f"`channels` says that `{label}` has channels, but its shape is {tuple(array.shape)}."
         )
     plain = array.ndim == 3 or (array.ndim == 4 and not channels)
+    if plain and isinstance(array, LazyRows):
+        return array.turned((array.shape[0], 1, *array.shape[1:]), _one_channel)
     return array[:, None] if plain else array
+
+
+def _one_channel(rows: Any) -> Any:
+    return rows[:, None]
 
 
 def _present(name: str, array: Any, told: Any, xp: Any) -> np.ndarray[Any, Any]:
@@ -153,15 +178,16 @@ def _present(name: str, array: Any, told: Any, xp: Any) -> np.ndarray[Any, Any]:
     present = np.ones(n, bool) if told is None else told.copy()
     if np.dtype(array.dtype).kind != "f":
         return present
-    width = array[0].size
-    step = max(1, _PIECE // width)
-    for start in range(0, n, step):
-        rows = slice(start, start + step)
-        bad = ~xp.isfinite(array[rows]).reshape(-1, width)
+    width, lazy = prod(array.shape[1:]), isinstance(array, LazyRows)
+    step = max(1, (_READ if lazy else _PIECE) // width)
+    pieces = [slice(start, start + step) for start in range(0, n, step)]
+    for rows, values in read_ahead(array.__getitem__, pieces, lazy):
+        start = rows.start
+        bad = ~xp.isfinite(values).reshape(-1, width)
         some = bad.any(axis=1) & xp.asarray(present[rows])
         if not bool(some.any()):
             continue
-        void = xp.isnan(array[rows]).reshape(-1, width).all(axis=1)
+        void = xp.isnan(values).reshape(-1, width).all(axis=1)
         if bool((some & ~void).any()):
             row = int((some & ~void).argmax())
             count, first = int(bad[row].sum()), int(bad[row].argmax())

@@ -11,6 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from fastmm.deep.inputs import SINGLE, Inputs, is_dict, take_inputs
 from fastmm.deep.tensors import import_torch, telling_of_memory, torch_device
 from fastmm.solve._inputs import take_new
+from fastmm.streams.lazy_rows import lazy_rows
+from fastmm.streams.limits import check_limit
 
 __all__ = ["DeepModel"]
 
@@ -105,13 +107,18 @@ class DeepModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _take_new(self, X: Any) -> tuple[Inputs, Any]:
         check_is_fitted(self, "weights_")
+        limit = check_limit(self.memory_limit)
         if is_dict(X):
             modalities = X
         elif list(self.shapes_) != [SINGLE]:
             raise TypeError(
                 f"`X` must be a dict with {', '.join(self.shapes_)}, got {type(X).__name__}."
             )
-        elif len(self.shapes_[SINGLE]) == 1 and hasattr(self, "n_features_in_"):
+        elif (
+            len(self.shapes_[SINGLE]) == 1
+            and hasattr(self, "n_features_in_")
+            and lazy_rows(X, limit) is None
+        ):
             _, X, leave = take_new(self, X)
             return take_inputs({SINGLE: X}, self.channels), leave
         else:
@@ -119,7 +126,7 @@ class DeepModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         unknown = [name for name in modalities if name not in self.shapes_]
         if unknown:
             raise ValueError(f"`X` must have {', '.join(self.shapes_)}, got {unknown[0]!r}.")
-        inputs = take_inputs(modalities, self.channels)
+        inputs = take_inputs(modalities, self.channels, limit)
         for name, shape in inputs.shapes().items():
             if shape != self.shapes_[name]:
                 raise ValueError(

@@ -15,11 +15,13 @@ from fastmm.deep.checkpoint import Checkpoint, fingerprint
 from fastmm.deep.inputs import Inputs
 from fastmm.deep.network import FusionNetwork, initialise
 from fastmm.deep.passes import deterministic, features_of, logits_of
+from fastmm.deep.room import check_room, rows_within
 from fastmm.deep.tensors import as_array
 from fastmm.deep.training import Settings, Trainer
 from fastmm.errors import ModelFileError
+from fastmm.streams.limits import check_limit
 
-__all__ = ["Found", "apply_network", "run_training"]
+__all__ = ["Found", "apply_network", "check_training", "run_training"]
 
 _RUN = 2  # another number where the same settings would train otherwise
 _ROWS = 256  # most rows that are predicted at once,
@@ -64,6 +66,13 @@ def run_training(
     return Found(scaling, weights, trainer.history, trainer.best_epoch)
 
 
+def check_training(model: Any, arrays: Mapping[str, Any]) -> None:
+    """Refuse modalities, checked but for their values, that `memory_limit` has no room for."""
+    if model.memory_limit is not None:
+        shapes = {name: tuple(array.shape[1:]) for name, array in arrays.items()}
+        check_room(_network(model, shapes, 2, "meta"), model, arrays)
+
+
 def apply_network(model: Any, inputs: Inputs, device: torch.device, *, features: bool) -> Any:
     """Compute the logits or the features of all rows, float64, where the inputs live.
 
@@ -71,6 +80,10 @@ def apply_network(model: Any, inputs: Inputs, device: torch.device, *, features:
     """
     widest = max(prod(shape) for shape in model.shapes_.values()) * int(model.width)
     rows = max(1, min(_ROWS, _VALUES // widest))
+    limit = check_limit(model.memory_limit)
+    if limit is not None:
+        plain = _network(model, model.shapes_, len(model.classes_), "meta")
+        rows = min(rows, rows_within(limit, plain, inputs.arrays))
     try:
         return _apply(model, inputs, device, rows, features=features)
     except torch.cuda.OutOfMemoryError:
@@ -86,8 +99,8 @@ def _apply(model: Any, inputs: Inputs, device: torch.device, count: int, *, feat
     with deterministic(device):
         batches = Batches(inputs, list(model.shapes_), model.scaling_, device)
         parts = [
-            compute(network, *batches.take(rows)).double()
-            for rows in torch.arange(inputs.n).split(count)
+            compute(network, *taken).double()
+            for _, taken in batches.in_turn(torch.arange(inputs.n).split(count))
         ]
     return as_array(torch.cat(parts), inputs.space)
 

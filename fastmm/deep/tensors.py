@@ -13,8 +13,16 @@ import numpy as np
 from fastmm._check import dtype_of_result, one_of
 from fastmm._space import Space, _writable_alias
 from fastmm.errors import DeviceMemoryError
+from fastmm.streams.lazy_rows import LazyRows
 
-__all__ = ["as_array", "as_tensor", "import_torch", "telling_of_memory", "torch_device"]
+__all__ = [
+    "LazyTensor",
+    "as_array",
+    "as_tensor",
+    "import_torch",
+    "telling_of_memory",
+    "torch_device",
+]
 
 _LOG = logging.getLogger("fastmm")
 
@@ -28,13 +36,37 @@ def import_torch() -> Any:
     return torch
 
 
+class LazyTensor:
+    """Rows on a disk, as far as batches know a tensor: indexed, they are read."""
+
+    def __init__(self, rows: LazyRows, space: Space) -> None:
+        self._rows, self._space = rows, space
+        empty = as_tensor(np.empty((0, *rows.shape[1:]), rows.dtype), space)
+        self.shape, self.ndim, self.dtype = rows.shape, rows.ndim, empty.dtype
+        self.device, self._size = empty.device, empty.element_size()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: Any) -> Any:
+        """Read rows, by a slice or a tensor of their numbers."""
+        part = rows if isinstance(rows, slice) else rows.numpy()
+        return as_tensor(self._rows[part], self._space)
+
+    def element_size(self) -> int:
+        """Return the bytes of a value."""
+        return int(self._size)
+
+
 def as_tensor(array: Any, space: Space) -> Any:
     """Share an array that lives in `space` with torch, by DLPack.
 
     Copied are only what torch cannot hold or index: unsigned integers over 8 bits, and
-    arrays with negative strides.
+    arrays with negative strides. What is on a disk stays there, as `LazyTensor`.
     """
     torch = import_torch()
+    if isinstance(array, LazyRows):
+        return LazyTensor(array, space)
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
         array = array.astype(dtype_of_result(array.dtype))
     if any(stride < 0 or stride % array.itemsize for stride in array.strides):

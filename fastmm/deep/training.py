@@ -128,9 +128,9 @@ class Trainer:
         order = rows[torch.randperm(len(rows), generator=generator)]
         parts = order.tensor_split(steps_of(len(order), self.settings.batch_size))
         total = torch.zeros((), dtype=torch.float64, device=self.batches.device)
-        for number, part in enumerate(parts):
+        for number, (part, taken) in enumerate(self.batches.in_turn(parts)):
             step = self.epoch * len(parts) + number
-            total += len(part) * self._step(part, step, len(parts), generator)
+            total += len(part) * self._step(part, taken, step, len(parts), generator)
         return self._finite(float(total) / len(rows), self.epoch + 1)
 
     def _finite(self, loss: float, epoch: int) -> float:
@@ -142,8 +142,15 @@ class Trainer:
             )
         return loss
 
-    def _step(self, rows: Tensor, step: int, per_epoch: int, generator: Any) -> Tensor:
-        inputs, present = self.batches.take(rows)
+    def _step(
+        self,
+        rows: Tensor,
+        taken: tuple[dict[str, Tensor], Tensor],
+        step: int,
+        per_epoch: int,
+        generator: Any,
+    ) -> Tensor:
+        inputs, present = taken
         how = self.settings
         inputs = {
             name: augment(values, how.augmentation, generator)
@@ -186,9 +193,9 @@ class Trainer:
     def _watch(self, rows: Tensor) -> None:
         """Note the loss of rows that are not trained on, by the averaged weights."""
         total, weight = 0.0, 0.0
-        for part in rows.split(self.settings.batch_size):
+        for part, taken in self.batches.in_turn(rows.split(self.settings.batch_size)):
             there = part.to(self.codes.device)
-            logits = logits_of(self.averaged, *self.batches.take(part))
+            logits = logits_of(self.averaged, *taken)
             losses = cross_entropy(logits.double(), self.codes[there], reduction="none")
             total += float((losses * self.weight[there]).sum())
             weight += float(self.weight[there].sum())

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fastmm.deep.inputs import SINGLE, Inputs, is_dict, take_inputs
 from fastmm.solve._inputs import take_training
+from fastmm.solve.chunked.base import Rows
 from fastmm.solve.class_weights import class_weights
+from fastmm.streams.limits import check_limit
 
 __all__ = ["refuse_one_class", "take_training_inputs", "weigh"]
 
 
 def take_training_inputs(model: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Inputs, Any, Any]:
     """Check training data: modalities, host labels and host weights."""
-    if not is_dict(X) and getattr(X, "ndim", 2) < 3:
-        data = take_training(model, X, y, sample_weight, labels=True)
-        inputs = take_inputs({SINGLE: data.X}, model.channels)
+    from fastmm.deep.runs import check_training
+
+    limit, check = check_limit(model.memory_limit), partial(check_training, model)
+    if not is_dict(X) and len(getattr(X, "shape", (0, 0))) < 3:
+        data = take_training(model, X, y, sample_weight, labels=True, chunks=limit is not None)
+        rows = X if isinstance(data.X, Rows) else data.X
+        inputs = take_inputs({SINGLE: rows}, model.channels, limit, check)
     else:
         modalities = X if is_dict(X) else {SINGLE: X}
-        inputs = take_inputs(modalities, model.channels)
+        inputs = take_inputs(modalities, model.channels, limit, check)
         # Labels and weights are checked as for a table; a column stands for the rows.
         column = inputs.space.xp.zeros((inputs.n, 1), np.float32)
         data = take_training(model, column, y, sample_weight, labels=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,17 @@ from numpy.typing import NDArray
 from fastmm._check import dtype_of_result
 from fastmm._space import Space
 from fastmm.features.geometry import PatchPlaces
+from fastmm.streams.lazy_rows import LazyRows, read_ahead
 
-__all__ = ["Contrast", "as_floats", "draw_places", "measure_contrast", "sample_rows", "unfold_at"]
+__all__ = [
+    "Contrast",
+    "as_floats",
+    "draw_places",
+    "images_at_once",
+    "measure_contrast",
+    "sample_rows",
+    "unfold_at",
+]
 
 _BYTES = 1 << 24  # of images at a time
 
@@ -110,10 +120,17 @@ def _by_images(
     shape = tuple(images.shape[1:])
     offsets = space.asarray(patches.offsets(shape))
     strides = np.array([math.prod(shape), *patches.strides(shape)])
-    several = max(1, _BYTES // (8 * math.prod(shape)))
-    for begin in range(0, len(images), several):
-        here = np.searchsorted(places[:, 0], [begin, begin + several])
-        if here[0] < here[1]:
-            starts = (places[slice(*here)] - [begin, *[0] * len(patches.size)]) @ strides
-            part = as_floats(space.xp, images[begin : begin + several])
-            yield part, space.asarray(starts), offsets
+    several = images_at_once(shape)
+    parts = [slice(i, i + several) for i in range(0, len(images), several)]
+    ends = np.searchsorted(places[:, 0], [0, *(part.stop for part in parts)])
+    here = {part.start: slice(*pair) for part, pair in zip(parts, pairwise(ends), strict=True)}
+    wanted = [part for part in parts if here[part.start].start < here[part.start].stop]
+    lazy = isinstance(images, LazyRows)
+    for part, found in read_ahead(images.__getitem__, wanted, lazy):
+        own = places[here[part.start]] - [part.start, *[0] * len(patches.size)]
+        yield as_floats(space.xp, found), space.asarray(own @ strides), offsets
+
+
+def images_at_once(shape: tuple[int, ...]) -> int:
+    """Return how many images (channels, ...) are looked at together."""
+    return max(1, _BYTES // (8 * math.prod(shape)))

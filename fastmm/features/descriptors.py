@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from fastmm._space import Space
 from fastmm.features.gradients import Descriptors, describe, normalised
+from fastmm.streams.lazy_rows import LazyRows, read_ahead
 
-__all__ = ["draw_descriptors", "parts_of", "principal_axes"]
+__all__ = ["draw_descriptors", "images_at_once", "parts_of", "principal_axes"]
 
+_ROWS = 8192  # brought to float64 at a time
 _BYTES = {"cpu": 1 << 24, "simulator": 1 << 20, "cuda": 1 << 28}
 
 
@@ -45,8 +47,9 @@ def draw_descriptors(
             for values, kept in zip(describe(space, part, made, raw=True), found, strict=True):
                 kept.append(space.to_host(values[at]))
     rows, floors = [], np.zeros(made.floors.shape, np.float32)
-    for s, kept in enumerate(found):
-        raw = np.concatenate(kept)
+    for s in range(len(found)):
+        raw = np.concatenate(found[s])
+        found[s] = []
         floors[s] = share * np.sqrt((raw.astype(np.float64) ** 2).sum(-1).mean(0))
         rows.append(normalised(np, raw, floors[s]).reshape(len(raw), -1))
     return np.concatenate(rows), np.concatenate(places * len(made.cells)), floors
@@ -55,14 +58,26 @@ def draw_descriptors(
 def parts_of(stack: Any, space: Space) -> Iterator[tuple[int, Any]]:
     """Yield the number of the first image, and some images at a time."""
     # About 64 numbers a pixel are made on the way.
-    several = max(1, _BYTES[space.kind] // (256 * math.prod(stack.shape[1:])))
-    for begin in range(0, len(stack), several):
-        yield begin, stack[begin : begin + several]
+    several = images_at_once(stack.shape[1:], space.kind)
+    parts = [slice(i, i + several) for i in range(0, len(stack), several)]
+    for part, found in read_ahead(stack.__getitem__, parts, isinstance(stack, LazyRows)):
+        yield part.start, found
 
 
-def principal_axes(rows: NDArray[np.float32], most: int) -> NDArray[np.float32]:
+def images_at_once(shape: Sequence[int], kind: str) -> int:
+    """Return how many images (channels, height, width) are described together."""
+    return max(1, _BYTES[kind] // (256 * math.prod(shape)))
+
+
+def principal_axes(
+    rows: NDArray[np.float32], center: NDArray[np.float32], most: int
+) -> NDArray[np.float32]:
     """Return principal axes as rows, scaled so that the mean deviation along them is 1."""
-    moments = rows.T.astype(np.float64) @ rows / len(rows)
+    moments = np.zeros((rows.shape[1],) * 2)
+    for begin in range(0, len(rows), _ROWS):
+        part = (rows[begin : begin + _ROWS] - center).astype(np.float64)
+        moments += part.T @ part
+    moments /= len(rows)
     values, vectors = np.linalg.eigh(moments)
     axes = np.ascontiguousarray(vectors[:, ::-1][:, :most].T)
     spread = np.sqrt(np.maximum(values[::-1][:most], 0)).mean()

@@ -18,12 +18,14 @@ from fastmm.features.image_transformer import ImageTransformer
 from fastmm.features.layers import (
     SIGNS,
     Responses,
-    fit_below,
+    check_below,
     layout_of,
     name_features,
     pooled_responses,
 )
+from fastmm.features.room import check_dictionary, check_values
 from fastmm.features.stacks import take_stack
+from fastmm.streams.limits import check_limit
 
 __all__ = ["PatchDictionary"]
 
@@ -183,7 +185,9 @@ class PatchDictionary(ImageTransformer):
         self.rounds = rounds
         self.seed = seed
 
-    def fit(self, images: Any, y: Any = None) -> PatchDictionary:
+    def fit(
+        self, images: Any, y: Any = None, *, memory_limit: int | str | None = None
+    ) -> PatchDictionary:
         r"""Learn contrast, whitening and atoms from patches drawn at random.
 
         Parameters
@@ -192,6 +196,9 @@ class PatchDictionary(ImageTransformer):
             Training images. NumPy, CuPy, or any DLPack array.
         y : None
             Ignored.
+        memory_limit : int or str, optional
+            Bytes that the fit may take on the host, such as "2GB": memory-mapped images, zarr's
+            or anything of h5py's kind are then read some at a time, to the same bits.
 
         Returns
         -------
@@ -202,20 +209,29 @@ class PatchDictionary(ImageTransformer):
         ------
         ValueError
             If a parameter is out of its range, a patch does not fit, there are fewer
-            patches than atoms, or an image holds NaN or infinity.
+            patches than atoms, an image holds NaN or infinity, or the limit is too low.
         TypeError
             If `images` is no array of real numbers.
         """
-        space, stack, shape, _ = take_stack(self, images, self._spatial_axes())
+        limit = check_limit(memory_limit)
+        space, stack, shape, _ = take_stack(self, images, self._spatial_axes(), limit=limit)
         count, rounds = self._check()
         rng = np.random.default_rng(integer(self.seed, "seed", minimum=0))
-        self.below_ = None
+        below = None
         if self.below is not None:
-            self.below_ = fit_below(self.below, images, len(self.patch_size), PatchDictionary)
-            stack = Responses(self.below_, space, stack)
-        patches, _ = layout_of(self, stack.shape)
+            below = check_below(self.below, len(self.patch_size), PatchDictionary)
+        pictures = stack if below is None else Responses(below, space, stack)
+        patches, _ = layout_of(self, pictures.shape)
+        most = integer(self.n_patches, "n_patches")
+        drawn = min(most, len(stack) * math.prod(patches.counts))
+        pixels = pictures.shape[1] * math.prod(patches.size)
+        check_dictionary(limit, pictures, pixels, drawn, count, len(patches.size))
+        self.below_ = below
+        if below is None:
+            check_values(stack, limit)
+        else:
+            stack = Responses(below.fit(images, memory_limit=limit), space, stack)
         with telling_of_memory(space):
-            most = integer(self.n_patches, "n_patches")
             places = draw_places(len(stack), patches.counts, most, rng)
             if len(places) < count:
                 raise ValueError(

@@ -22,7 +22,10 @@ from fastmm.features.gradients import (
 )
 from fastmm.features.image_transformer import ImageTransformer
 from fastmm.features.mixture import Mixture, deviations, fit_mixture
+from fastmm.features.room import check_descriptors, check_values
 from fastmm.features.stacks import take_stack
+from fastmm.streams.lazy_rows import LazyRows
+from fastmm.streams.limits import check_limit
 
 __all__ = ["FisherVectors"]
 
@@ -147,7 +150,9 @@ class FisherVectors(ImageTransformer):
         self.rounds = rounds
         self.seed = seed
 
-    def fit(self, images: Any, y: Any = None) -> FisherVectors:
+    def fit(
+        self, images: Any, y: Any = None, *, memory_limit: int | str | None = None
+    ) -> FisherVectors:
         """Learn principal axes and the mixture from descriptors drawn at random.
 
         Parameters
@@ -156,6 +161,9 @@ class FisherVectors(ImageTransformer):
             Training images. NumPy, CuPy, or any DLPack array.
         y : None
             Ignored.
+        memory_limit : int or str, optional
+            Bytes that the fit may take on the host, such as "2GB": memory-mapped images, zarr's
+            or anything of h5py's kind are then read some at a time, to the same bits.
 
         Returns
         -------
@@ -166,21 +174,28 @@ class FisherVectors(ImageTransformer):
         ------
         ValueError
             If a parameter is out of its range, there are fewer descriptors than Gaussians,
-            or an image holds NaN or infinity.
+            an image holds NaN or infinity, or the limit is too low.
         TypeError
             If `images` is no array of real numbers.
         """
-        space, stack, shape, _ = take_stack(self, images, self._spatial_axes())
+        limit = check_limit(memory_limit)
+        space, stack, shape, _ = take_stack(self, images, self._spatial_axes(), limit=limit)
         count, rounds = integer(self.n_gaussians, "n_gaussians"), integer(self.rounds, "rounds")
         number(self.power, "power", above=0)
         rng = np.random.default_rng(integer(self.seed, "seed", minimum=0))
+        share = number(self.contrast, "contrast", minimum=0)
+        most = integer(self.n_descriptors, "n_descriptors")
+        kept = integer(self.n_components, "n_components")
+        self.gain_, self.floors_ = 1.0, np.zeros((len(self._cells()), stack.shape[1]), np.float32)
+        made, positions = self._descriptors(), self._places(tuple(stack.shape[2:]))
+        every = (1 + bool(self.mirror)) * len(stack) * len(positions) * len(self._cells())
+        several = min(most + 2 * len(self._cells()), every), count, kept
+        check_descriptors(limit, stack, made, len(positions), *several)
+        check_values(stack, limit)
         with telling_of_memory(space):
             self.gain_ = measure_gradients(space, stack)
-            self.floors_ = np.zeros((len(self._cells()), stack.shape[1]), np.float32)
-            share = number(self.contrast, "contrast", minimum=0)
-            most = integer(self.n_descriptors, "n_descriptors")
-            made, positions = self._descriptors(), self._places(tuple(stack.shape[2:]))
-            sides = (stack, stack[..., ::-1]) if self.mirror else (stack,)
+            made = made._replace(gain=self.gain_)
+            sides = (stack, _mirrored(stack)) if self.mirror else (stack,)
             drawn = draw_descriptors(space, sides, made, positions, most, share, rng)
         rows, places, self.floors_ = drawn
         if len(rows) < count:
@@ -189,8 +204,9 @@ class FisherVectors(ImageTransformer):
                 f"{count} for {len(rows)} descriptors."
             )
         self.center_ = rows.mean(0)
-        self.axes_ = principal_axes(rows - self.center_, integer(self.n_components, "n_components"))
-        rows = np.concatenate([(rows - self.center_) @ self.axes_.T, places], axis=1)
+        self.axes_ = principal_axes(rows, self.center_, kept)
+        rows -= self.center_
+        rows = np.concatenate([rows @ self.axes_.T, places], axis=1)
         self.weights_, self.means_, self.variances_ = fit_mixture(rows, count, rounds, rng)
         self.image_shape_, self.n_features_in_ = shape[1:], math.prod(shape[1:])
         return self
@@ -261,3 +277,10 @@ class FisherVectors(ImageTransformer):
             length = xp.sqrt((found * found).sum(1, keepdims=True))
             out[begin : begin + len(part)] = found / xp.where(length > 0, length, 1)
         return out
+
+
+def _mirrored(stack: Any) -> Any:
+    """Return images mirrored left to right, without a copy."""
+    if isinstance(stack, LazyRows):
+        return stack.turned(stack.shape, lambda images: images[..., ::-1])
+    return stack[..., ::-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastmm._space import Space
 from fastmm.features.contrast import as_floats
+from fastmm.streams.lazy_rows import LazyRows, read_ahead
 
 __all__ = [
     "Descriptors",
@@ -18,13 +20,14 @@ __all__ = [
     "descriptor_positions",
     "gradients",
     "measure_gradients",
+    "measured_at_once",
     "normalised",
 ]
 
 _CELLS = 4  # along each axis of a descriptor
 _CLIP = 0.2
 _LARGEST = 1e12  # of a gradient, in units of the usual one, so that its square is finite
-_BYTES = 1 << 24
+_BYTES = 1 << 22  # of images whose gradients are measured at a time: some ten copies are made
 
 
 class Descriptors(NamedTuple):
@@ -64,9 +67,10 @@ def gradients(space: Space, images: Any) -> tuple[Any, Any]:
 def measure_gradients(space: Space, images: Any) -> float:
     """Return a power of two that brings the root mean square of gradients to about 1."""
     largest, total, count = 0.0, 0.0, 0
-    several = max(1, _BYTES // (4 * math.prod(images.shape[1:])))
-    for begin in range(0, len(images), several):
-        for part in gradients(space, images[begin : begin + several]):
+    several = measured_at_once(images.shape[1:])
+    parts = [slice(i, i + several) for i in range(0, len(images), several)]
+    for _, some in read_ahead(images.__getitem__, parts, isinstance(images, LazyRows)):
+        for part in gradients(space, some):
             most = float(abs(part).max())
             if most > largest:
                 total, largest = total * (largest / most) ** 2, most
@@ -76,6 +80,11 @@ def measure_gradients(space: Space, images: Any) -> float:
     if total == 0:
         return 1.0
     return 2.0 ** min(max(-round(math.log2(largest * math.sqrt(total / count))), -126), 126)
+
+
+def measured_at_once(shape: Sequence[int]) -> int:
+    """Return how many images (channels, height, width) are measured together."""
+    return max(1, _BYTES // (8 * math.prod(shape)))
 
 
 def describe(space: Space, images: Any, made: Descriptors, *, raw: bool = False) -> list[Any]:

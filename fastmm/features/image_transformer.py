@@ -60,12 +60,38 @@ class ImageTransformer(TellsOfMemory, TransformerMixin, BaseEstimator):  # type:
             found = self._encode(space, stack)
             return leave(found.reshape(len(found), math.prod(found.shape[1:])))
 
+    def fit_transform(
+        self, images: Any, y: Any = None, *, memory_limit: int | str | None = None, out: Any = None
+    ) -> Any:
+        r"""Learn from images and return their features.
+
+        Parameters
+        ----------
+        images : array of shape (n, \*spatial) or (n, channels, \*spatial)
+            Training images.
+        y : None
+            Ignored.
+        memory_limit : int or str, optional
+            As in `fit` and `transform`, each of which may take that much.
+        out : array, optional
+            As in `transform`.
+
+        Returns
+        -------
+        float32 array of shape (n, features)
+            What `transform` returns.
+        """
+        fitted: Any = self
+        fitted = fitted.fit(images, y, memory_limit=memory_limit)
+        return fitted.transform(images, memory_limit=memory_limit, out=out)
+
     def _encode(self, space: Space, stack: Any) -> Any:
         raise NotImplementedError
 
     def _spatial_axes(self) -> int:
         raise NotImplementedError
 
+    __metadata_request__fit = {"memory_limit": UNUSED}  # noqa: RUF012
     __metadata_request__transform = {"memory_limit": UNUSED, "out": UNUSED}  # noqa: RUF012
 
     def __sklearn_tags__(self) -> Any:

@@ -22,7 +22,7 @@ from fastmm.features.pooling import (
     name_cells,
 )
 
-__all__ = ["SIGNS", "Responses", "fit_below", "layout_of", "name_features", "pooled_responses"]
+__all__ = ["SIGNS", "Responses", "check_below", "layout_of", "name_features", "pooled_responses"]
 
 SIGNS = {"both": (" +", " -"), "positive": (" +",), "absolute": ("",)}  # and their names
 
@@ -36,11 +36,20 @@ class Responses:
         self._layer, self._space, self._stack = layer, space, stack
         (pool,) = _pools_of(layer)
         self._cells = tuple(p - layer.overlap + 1 for p in pool)
-        channels = len(layer.atoms_) * len(SIGNS[layer.sign])
+        # As many as there will be, of a layer that is not fitted yet.
+        atoms = len(layer.atoms_) if hasattr(layer, "atoms_") else integer(layer.n_atoms, "n_atoms")
+        channels = atoms * len(SIGNS[one_of(layer.sign, "sign", tuple(SIGNS))])
         self.shape = (len(stack), channels, *self._cells)
 
     def __len__(self) -> int:
         return int(self.shape[0])
+
+    def held(self, images: int) -> int:
+        """Return the bytes that making so many images at a time takes, but for them."""
+        below = self._stack.shape[1:]
+        reading = self._stack.held(images) if hasattr(self._stack, "held") else 0
+        taken: int = reading + 8 * images * math.prod(below) + (12 << 20)
+        return taken
 
     def __getitem__(self, rows: slice) -> Any:
         found = pooled_responses(self._layer, self._space, self._stack[rows])
@@ -48,8 +57,8 @@ class Responses:
         return found.reshape(len(found), self.shape[1], *self._cells)
 
 
-def fit_below(below: Any, images: Any, spatial: int, kind: type) -> Any:
-    """Fit a clone of the layer `below`, which must be of that kind and make images."""
+def check_below(below: Any, spatial: int, kind: type) -> Any:
+    """Return a clone of the layer `below`, which must be of that kind and make images."""
     if not isinstance(below, kind):
         raise TypeError(f"`below` must be a {kind.__name__} or None, got {type(below).__name__}.")
     made: Any = below
@@ -58,7 +67,7 @@ def fit_below(below: Any, images: Any, spatial: int, kind: type) -> Any:
             "`below` must have patches of as many axes and a single grid of pools, got "
             f"patch_size {made.patch_size} and pool {made.pool}."
         )
-    return clone(made).fit(images)
+    return clone(made)
 
 
 def pooled_responses(layer: Any, space: Space, stack: Any) -> Any:

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_array
 
 from fastmm._check import finite, real
 from fastmm._space import Space, enter
+from fastmm.streams.lazy_rows import lazy_rows
 
 __all__ = ["take_stack"]
 
@@ -17,12 +18,25 @@ _NUMBA = ("numba.cuda", "numba_cuda")
 
 
 def take_stack(
-    estimator: Any, images: Any, spatial: int, *, fitted: bool = False
+    estimator: Any,
+    images: Any,
+    spatial: int,
+    *,
+    fitted: bool = False,
+    limit: int | None = None,
 ) -> tuple[Space, Any, tuple[int, ...], Any]:
     """Check images; return where they live, as (n, channels, *spatial), their shape, a way out.
 
-    With `fitted`, they must have the shape that `estimator` has seen.
+    With `fitted`, they must have the shape that `estimator` has seen. With a `limit` images on
+    a disk stay there, as `LazyRows`, whose values are not looked at here.
     """
+    if (rows := lazy_rows(images, limit)) is not None:
+        real(rows, "images")
+        _check_shape(estimator, rows.shape, spatial, fitted=fitted)
+        stack = rows
+        if len(rows.shape) - spatial == 1:
+            stack = rows.turned((rows.shape[0], 1, *rows.shape[1:]), _with_channel)
+        return Space("cpu"), stack, rows.shape, None
     speaks = hasattr(images, "__dlpack__") or type(images).__module__.startswith(_NUMBA)
     space, (native,), leave = enter(images=images if speaks else np.empty(0))
     if space.kind == "cpu":
@@ -40,6 +54,17 @@ def take_stack(
         images = native
     real(images, "images")
     shape = tuple(int(size) for size in images.shape)
+    _check_shape(estimator, shape, spatial, fitted=fitted)
+    finite(images, "images", space.xp)
+    grey = len(shape) - spatial == 1
+    return space, images[:, None] if grey else images, shape, leave
+
+
+def _with_channel(images: Any) -> Any:
+    return images[:, None]
+
+
+def _check_shape(estimator: Any, shape: tuple[int, ...], spatial: int, *, fitted: bool) -> None:
     if fitted and shape[1:] != estimator.image_shape_:
         if len(shape) == 2 == 1 + len(estimator.image_shape_):
             raise ValueError(
@@ -57,6 +82,3 @@ def take_stack(
         )
     if math.prod(shape) == 0 and not (fitted and 0 not in shape[1:]):
         raise ValueError(f"`images` must hold at least one pixel, got shape {shape}.")
-    finite(images, "images", space.xp)
-    grey = len(shape) - spatial == 1
-    return space, images[:, None] if grey else images, shape, leave

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from typing import Any
 
 import numpy as np
 
-__all__ = ["check_limit", "say_bytes"]
+__all__ = ["check_limit", "refuse_below", "say_bytes"]
 
 _UNITS = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -60,6 +61,34 @@ def check_limit(value: Any, name: str = "memory_limit") -> int | None:
     if result < 1:
         raise ValueError(f"`{name}` must be {what}, got {value!r}.")
     return result
+
+
+def refuse_below(least: float, limit: int | None, what: str) -> None:
+    """Refuse a limit under which something has no room.
+
+    Parameters
+    ----------
+    least : float
+        Bytes that are needed.
+    limit : int or None
+        Bytes that there are; None for no limit.
+    what : str
+        What needs them, and why.
+
+    Raises
+    ------
+    ValueError
+        If the limit is too low; the message says what is not.
+
+    Examples
+    --------
+    >>> refuse_below(100, 200, "a sum")
+    """
+    if limit is not None and limit < least:
+        raise ValueError(
+            f"`memory_limit` must be at least {say_bytes(math.ceil(least))} here, got "
+            f"{say_bytes(limit)}: {what}."
+        )
 
 
 def say_bytes(count: int) -> str:

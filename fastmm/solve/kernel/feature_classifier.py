@@ -25,7 +25,7 @@ class FeatureMachineClassifier(FeatureMachine, KernelMachine):
 
     Parameters
     ----------
-    alphas, iterations, kernel, gamma, diagonal, cv
+    alphas, iterations, kernel, gamma, diagonal, cv, memory_limit
         As in :class:`FeatureMachineRegressor`.
     class_weight : None, "balanced" or dict, default None
         Factors of the weights of the rows of a class.
@@ -76,6 +76,7 @@ class FeatureMachineClassifier(FeatureMachine, KernelMachine):
         class_weight: Any = None,
         scoring: str | None = None,
         cv: Any = 5,
+        memory_limit: int | str | None = None,
     ) -> None:
         super().__init__(
             alphas,
@@ -85,6 +86,7 @@ class FeatureMachineClassifier(FeatureMachine, KernelMachine):
             diagonal=diagonal,
             scoring=scoring,
             cv=cv,
+            memory_limit=memory_limit,
         )
         self.class_weight = class_weight
 
@@ -96,7 +98,7 @@ class FeatureMachineClassifier(FeatureMachine, KernelMachine):
         Parameters
         ----------
         X : array of shape (n, d)
-            Training rows.
+            Training rows; with `memory_limit` anything that is sliced, as for :class:`Ridge`.
         y : array of shape (n,)
             Labels of any dtype, on the host or where `X` lives.
         sample_weight : array of shape (n,), optional
@@ -113,13 +115,13 @@ class FeatureMachineClassifier(FeatureMachine, KernelMachine):
         ------
         ValueError
             If a value is not finite, shapes do not fit, `y` has one class, a parameter is out
-            of its range, or the rows cannot be split as asked.
+            of its range, the rows cannot be split as asked, or `memory_limit` is too low.
         TypeError
             If the arrays live on different devices.
         """
         name = "roc_auc" if self.scoring is None else self.scoring
         one_of(name, "scoring", CLASS_SCORINGS)
-        data = take_training(self, X, y, sample_weight, labels=True)
+        data = take_training(self, X, y, sample_weight, labels=True, chunks=True)
         codes, weight = self._encode(data)
         signs, space = self._signs(codes), data.space
         folds = make_folds(len(codes), groups, self.cv, data.y, weight)

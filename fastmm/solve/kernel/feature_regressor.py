@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin
 
 from fastmm._check import dtype_of_result, one_of
 from fastmm.solve._inputs import take_new, take_training
+from fastmm.solve.chunked.predictions import over_chunks
 from fastmm.solve.grouped import make_folds, training_means
 from fastmm.solve.kernel.feature_model import TIE, FeatureMachine
 from fastmm.solve.kernel.machine import flat
@@ -49,6 +50,9 @@ class FeatureMachineRegressor(RegressorMixin, FeatureMachine):  # type: ignore[m
         "balanced_accuracy".
     cv : None, int, splitter or iterable of (train, test), default 5
         As in :class:`RidgeCV`; None leaves one group out at a time.
+    memory_limit : int, str or None, default None
+        As in :class:`Ridge`. The rows are taken into memory where they fit beside the n x n
+        matrices, else an error says what is needed; `predict` reads its rows in chunks.
 
     Attributes
     ----------
@@ -83,7 +87,7 @@ class FeatureMachineRegressor(RegressorMixin, FeatureMachine):  # type: ignore[m
     rows of each fold. The closed form that leaves groups out of a kernel fit would spare that,
     but M has then seen the targets left out: of pure noise in 20 features of 100 rows it
     claims an R2 of .45 after four iterations, where the truth is below 0. Memory: 4 n^2
-    values. Runs in float64.
+    values, and 6 n d. Runs in float64.
 
     References
     ----------
@@ -109,7 +113,7 @@ class FeatureMachineRegressor(RegressorMixin, FeatureMachine):  # type: ignore[m
         Parameters
         ----------
         X : array of shape (n, d)
-            Training rows.
+            Training rows; with `memory_limit` anything that is sliced, as for :class:`Ridge`.
         y : array of shape (n,) or (n, targets)
             Targets, on the same device.
         sample_weight : array of shape (n,), optional
@@ -125,14 +129,14 @@ class FeatureMachineRegressor(RegressorMixin, FeatureMachine):  # type: ignore[m
         Raises
         ------
         ValueError
-            If a value is not finite, shapes do not fit, a parameter is out of its range, or
-            the rows cannot be split as asked.
+            If a value is not finite, shapes do not fit, a parameter is out of its range,
+            the rows cannot be split as asked, or `memory_limit` is too low.
         TypeError
             If the arrays live on different devices.
         """
         name = "neg_mean_squared_error" if self.scoring is None else self.scoring
         one_of(name, "scoring", REGRESSION_SCORINGS)
-        data = take_training(self, X, y, sample_weight)
+        data = take_training(self, X, y, sample_weight, chunks=True)
         n, single = data.X.shape[0], data.y.ndim == 1
         y = data.y.reshape(n, -1).astype(np.float64)
         labels, weight = data.space.to_host(y), data.host_weight()
@@ -152,6 +156,7 @@ class FeatureMachineRegressor(RegressorMixin, FeatureMachine):  # type: ignore[m
             self.intercept_ = float(self.intercept_[0])
         return self
 
+    @over_chunks
     def predict(self, X: Any) -> Any:
         """Predict the targets of new rows.
 

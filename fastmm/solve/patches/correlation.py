@@ -21,13 +21,15 @@ __all__ = ["Correlation"]
 class Correlation:
     r"""Correlations with images (..., modalities, \*spatial) of one size, in float64.
 
-    `rows` says how many images may be transformed at once for a work space of 64 MB.
+    `images_at_once` says how many may be transformed at a time for a work space of `work` bytes.
     """
 
-    def __init__(self, shape: tuple[int, ...], grid: PatchGrid, space: Space) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], grid: PatchGrid, space: Space, work: int = 1 << 27
+    ) -> None:
         from scipy.fft import next_fast_len
 
-        self.grid, self.space = grid, space
+        self.grid, self.space, self.work = grid, space, work
         self.axes = tuple(range(-len(shape), 0))
         self.sizes = tuple(next_fast_len(n, real=True) for n in shape)
         steps = zip(grid.steps, grid.counts, strict=True)
@@ -35,11 +37,11 @@ class Correlation:
         self._patch = (..., *(slice(0, p) for p in grid.size))
 
     def images_at_once(self, channels: int) -> int:
-        """Return how many images with so many spectra each fit into 128 MB."""
+        """Return how many images with so many spectra each fit into the work space."""
         size = 8
         for n in self.sizes:
             size *= n
-        return max(1, (1 << 27) // (size * channels))
+        return max(1, self.work // (size * channels))
 
     def spectra(self, images: Any) -> Any:
         """Transform images or filters."""

@@ -17,6 +17,7 @@ from fastmm.solve.patches.stream import PatchStream
 from fastmm.solve.patches.sums import patch_sums
 from fastmm.solve.ridge.solution import SCORINGS
 from fastmm.solve.scoring import best_of, refuse_overflow, score_regression
+from fastmm.streams.lazy_rows import LazyRows
 
 __all__ = ["DensePatchRidge"]
 
@@ -54,6 +55,11 @@ class DensePatchRidge(PatchStream):
     cv : None, int, splitter or iterable of (train, test), optional
         What `alphas` leave out: None one group of images at a time, or one image where
         `fit` got no `groups`; an int so many folds of whole groups.
+    memory_limit : int, str or None, default None
+        Bytes that a call may take on the host beside what is in memory already, such as "2GB":
+        images (and maps of targets) that are memory-mapped, zarr's, or anything of h5py's
+        kind are then read some at a time, the next ones meanwhile. d x d sums for d pixels
+        of a patch have to fit.
 
     Attributes
     ----------
@@ -82,8 +88,8 @@ class DensePatchRidge(PatchStream):
     multiplications where the patches take n g^2 d^2 / 2, and box sums along its diagonals;
     long axes are cut into tiles. All in float64, about a value near the mean of each
     modality, so that a large mean costs no digits. Then d^3 / 3 for one Cholesky factor of
-    each penalty. Memory: 2 to 3 times d^2 values, and 1 GB of work space; the patches would
-    take n g^2 d.
+    each penalty. Memory: 2 to 3 times d^2 values, and 1 GB of work space, or what
+    `memory_limit` leaves; the patches would take n g^2 d.
 
     Equals :class:`sklearn.linear_model.Ridge` on the explicit patches, in float64, to 1e-9
     relative where the condition number allows (a warning says where not).
@@ -131,6 +137,7 @@ class DensePatchRidge(PatchStream):
         fit_intercept: bool = True,
         scoring: str | None = None,
         cv: Any = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.patch_size = patch_size
         self.step = step
@@ -139,6 +146,7 @@ class DensePatchRidge(PatchStream):
         self.fit_intercept = fit_intercept
         self.scoring = scoring
         self.cv = cv
+        self.memory_limit = memory_limit
 
     def fit(self, images: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
         r"""Fit the filters.
@@ -177,8 +185,10 @@ class DensePatchRidge(PatchStream):
             else [number(self.alpha, "alpha", minimum=0)]
         )
         scoring = one_of(self.scoring or SCORINGS[0], "scoring", SCORINGS)
-        data = self._take(images, y, sample_weight)
-        folds = self._folds(data, groups) if searched or groups is not None else None
+        leaves_out = searched or groups is not None
+        matrices = max(self._matrices(alpha) for alpha in alphas) + 4 * leaves_out
+        data = self._take(images, y, sample_weight, matrices, len(alphas) * leaves_out)
+        folds = self._folds(data, groups) if leaves_out else None
         sums, kind, space = patch_sums(*data), Kind.of(*data[:2]), data[0].space
         for name in _FITTED:
             if hasattr(self, name):
@@ -222,7 +232,9 @@ class DensePatchRidge(PatchStream):
         """Score held-out predictions of each penalty; return the place of the best."""
         images, targets, weight = data
         host = images.space.to_host
-        y, *rest = (_rows(host(v)) for v in (targets.values, *held_out))
+        truth = targets.values
+        truth = truth[:] if isinstance(truth, LazyRows) else truth
+        y, *rest = (_rows(host(v)) for v in (truth, *held_out))
         copies = len(y) // len(images)
         weights = None if weight is None else np.repeat(host(weight), copies)
         folds = Folds(np.repeat(folds.codes, copies), folds.n_folds, ())

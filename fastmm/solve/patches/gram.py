@@ -16,13 +16,15 @@ from typing import Any
 from fastmm._space import Space
 from fastmm.image.grid import PatchGrid
 from fastmm.solve.patches.boxes import slide, slide_diagonal
-from fastmm.solve.patches.tiling import Plan, Tiles, plan_tiles
+from fastmm.solve.patches.tiling import MOST_BYTES, Plan, Tiles, plan_tiles
 from fastmm.solve.threads import at_once, scipy_threads_only
 
 __all__ = ["add_patch_gram"]
 
 
-def add_patch_gram(gram: Any, images: Any, grid: PatchGrid, space: Space) -> None:
+def add_patch_gram(
+    gram: Any, images: Any, grid: PatchGrid, space: Space, most: int = MOST_BYTES
+) -> None:
     r"""Add the products of the pixels of all patches of some images.
 
     Parameters
@@ -35,6 +37,8 @@ def add_patch_gram(gram: Any, images: Any, grid: PatchGrid, space: Space) -> Non
         Their patches.
     space : Space
         Where the arrays live.
+    most : int, default 256 MB
+        Bytes of pixels in order, and of a thread's share of their Gram matrix.
 
     Notes
     -----
@@ -54,9 +58,9 @@ def add_patch_gram(gram: Any, images: Any, grid: PatchGrid, space: Space) -> Non
            [ 8., 13.]])
     """
     n, m = images.shape[:2]
-    plan = plan_tiles(grid, m, n)
+    plan = plan_tiles(grid, m, n, most)
     for tiles in plan.tiles(grid):
-        views = _tile_views(images, grid, tiles, space.xp)
+        views = _tile_views(images, grid, tiles, space.xp, plan.most)
         batches = (_brought(view, grid, plan, space.xp) for view in views)
         if plan.slid == 0:
             products = sum(pixels @ pixels.T for pixels in batches)
@@ -67,8 +71,8 @@ def add_patch_gram(gram: Any, images: Any, grid: PatchGrid, space: Space) -> Non
                 _Sliding(gram, pixels, grid, plan, tiles, space.xp).add()
 
 
-def _tile_views(images: Any, grid: PatchGrid, tiles: Tiles, xp: Any) -> Iterator[Any]:
-    r"""Yield views (images, m, \*tiles, \*lengths), whose copies take at most 256 MB."""
+def _tile_views(images: Any, grid: PatchGrid, tiles: Tiles, xp: Any, most: int) -> Iterator[Any]:
+    r"""Yield views (images, m, \*tiles, \*lengths), whose copies take at most `most` bytes."""
     lengths, m = tiles.lengths(grid), images.shape[1]
     first = images[(slice(None), slice(None), *(slice(s, None) for s in tiles.starts))]
     jumps = [t * s for t, s in zip(tiles.positions, grid.steps, strict=True)]
@@ -79,7 +83,7 @@ def _tile_views(images: Any, grid: PatchGrid, tiles: Tiles, xp: Any) -> Iterator
         (*first.shape[:2], *tiles.numbers, *lengths),
         (*first.strides[:2], *strides, *spatial),
     )
-    room = tiles.at_once(grid, m)
+    room = tiles.at_once(grid, m, most)
     axes, counts = (0, *range(2, 2 + len(lengths))), (len(images), *tiles.numbers)
     within = [math.prod(counts[k + 1 :]) for k in range(len(counts))]
     cut = next(k for k, size in enumerate(within) if size <= room)

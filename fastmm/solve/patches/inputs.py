@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,9 @@ from fastmm._check import dtype_of_result, finite, real, sizes
 from fastmm._space import Space, enter
 from fastmm.image.grid import PatchGrid, patch_grid
 from fastmm.solve._inputs import _check_weight
+from fastmm.solve.patches.correlation import Correlation
+from fastmm.solve.patches.room import Demand, Room, room_within
+from fastmm.streams.lazy_rows import LazyRows, lazy_rows, read_ahead, refuse_nonfinite
 
 __all__ = ["Images", "Kind", "Targets", "take_images", "take_targets", "take_weight"]
 
@@ -25,6 +28,8 @@ class Images(NamedTuple):
     arrays: tuple[Any, ...]
     grid: PatchGrid
     leave: Callable[[Any], Any]
+    limit: int | None = None
+    room: Room | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -45,28 +50,71 @@ class Images(NamedTuple):
 
     def centred(self, rows: Any, centres: Any) -> Any:
         r"""Return some images (\*rows, m, \*spatial) less the centres, in float64."""
-        xp, spatial = self.space.xp, self.shape
-        rows = rows if isinstance(rows, slice) else xp.asarray(rows)
-        first = self.arrays[0][rows]
-        lead = tuple(first.shape[: first.ndim - len(spatial)])
-        out = xp.empty((*lead, len(self.arrays), *spatial))
-        for a, array in enumerate(self.arrays):
-            target = out[(*(slice(None),) * len(lead), a)]
-            xp.subtract(first if a == 0 else array[rows], centres[a], out=target)
+        rows = rows if isinstance(rows, slice) else self.space.xp.asarray(rows)
+        return self._centred((array[rows] for array in self.arrays), centres)
+
+    def in_turn(
+        self, centres: Any, pieces: list[slice] | None = None
+    ) -> Iterator[tuple[slice, Any]]:
+        """Yield piece after piece and its pixels, as `centred`; from a disk read ahead."""
+        lazy = any(isinstance(array, LazyRows) for array in self.arrays)
+
+        def read(rows: slice) -> list[Any]:
+            return [array[rows] for array in self.arrays]
+
+        for rows, parts in read_ahead(read, pieces or self.pieces(), lazy):
+            yield rows, self._centred(parts, centres)
+
+    def within(self, targets: Targets, matrices: int, held_out: int = 0) -> Images:
+        """Share the limit, if any; then refuse NaN and infinity in what is read in parts.
+
+        `matrices` of d x d are held at once, and `held_out` predictions of all targets.
+        """
+        if self.limit is None:
+            return self
+        lazy = [array for array in self.arrays if isinstance(array, LazyRows)]
+        fixed = 24 * held_out * int(np.prod(targets.values.shape, dtype=np.int64))
+        fixed += sum(array.held(0) for array in lazy)
+        own = (array.dtype.itemsize * array.copies for array in lazy)
+        demand = Demand(
+            len(self), len(self.arrays), targets.number, matrices, fixed, targets.by_position,
+            held_out > 0, sum(own) / len(self.arrays),
+        )  # fmt: skip
+        room = room_within(self.limit, demand, self.shape, self.grid)
+        for name, array in zip(self.names or ("",), self.arrays, strict=True):
+            if isinstance(array, LazyRows):
+                refuse_nonfinite(array, _label(name), self.limit)
+        if isinstance(targets.values, LazyRows):
+            refuse_nonfinite(targets.values.plain(), "y", self.limit)
+        # Not `_replace`, which takes the number of images for that of the fields.
+        return Images(self.space, self.names, self.arrays, self.grid, self.leave, self.limit, room)
+
+    def _centred(self, parts: Iterable[Any], centres: Any) -> Any:
+        xp, spatial, out = self.space.xp, self.shape, None
+        for a, part in enumerate(parts):
+            lead = tuple(part.shape[: part.ndim - len(spatial)])
+            if out is None:
+                out = xp.empty((*lead, len(self.arrays), *spatial))
+            xp.subtract(part, centres[a], out=out[(*(slice(None),) * len(lead), a)])
         return out
 
     def pieces(self) -> list[slice]:
-        """Cut the rows into pieces for a work space of 256 MB."""
+        """Cut the rows into pieces for a work space of 256 MB, or what a limit leaves of it."""
         one = 8 * len(self.arrays) * int(np.prod(self.shape, dtype=np.int64))
-        step = max(1, _WORK // one)
+        step = max(1, (_WORK if self.room is None else self.room.pieces) // one)
         return [slice(i, min(i + step, len(self))) for i in range(0, len(self), step)]
+
+    def correlation(self) -> Correlation:
+        """Return correlations with images of this shape, in a share of the limit, if any."""
+        work = () if self.room is None else (self.room.spectra,)
+        return Correlation(self.shape, self.grid, self.space, *work)
 
     def _centre(self, array: Any) -> Any:
         # About one of the pixels: a constant image becomes exactly 0.
-        first = array[(slice(0, 1),) * array.ndim].reshape(-1).astype(np.float64)[0]
+        first = array[0:1][(slice(0, 1),) * array.ndim].reshape(-1).astype(np.float64)[0]
         total = 0.0
-        for rows in self.pieces():
-            total = total + (array[rows] - first.astype(self.dtype)).sum(dtype=np.float64)
+        for _, part in read_ahead(array.__getitem__, self.pieces(), isinstance(array, LazyRows)):
+            total = total + (part - first.astype(self.dtype)).sum(dtype=np.float64)
         return first + total / array.size
 
 
@@ -103,8 +151,13 @@ class Kind(NamedTuple):
         return cls(size, names, targets.flat, targets.number, targets.by_position)
 
 
-def take_images(images: Any, patch_size: Any, step: Any, **others: Any) -> tuple[Images, list[Any]]:
-    """Check images, and bring in what must live where they do; return both."""
+def take_images(
+    images: Any, patch_size: Any, step: Any, limit: int | None = None, **others: Any
+) -> tuple[Images, list[Any]]:
+    """Check images, and bring in what must live where they do; return both.
+
+    With a `limit` what lies on a disk stays there, `y` among the others too.
+    """
     known = isinstance(images, Mapping)
     given = dict(images) if known else {"": images}
     if not given:
@@ -116,14 +169,22 @@ def take_images(images: Any, patch_size: Any, step: Any, **others: Any) -> tuple
             raise TypeError(f"`{_label(name)}` must be an array, got None.")
     labels = [_label(name) for name in given]
     taken = dict(zip(labels, given.values(), strict=True))
-    space, native, leave = enter(**taken, **others)
-    arrays = tuple(native[: len(given)])
+    lazy = {name: lazy_rows(array, limit) for name, array in (taken | others).items()}
+    here = {n: a if lazy[n] is None else np.empty(0) for n, a in (taken | others).items()}
+    space, native, leave = enter(**here)
+    every: list[Any] = list(native)
+    for i, name in enumerate(here):
+        every[i] = native[i] if lazy[name] is None else lazy[name]
+    arrays = tuple(every[: len(given)])
     spatial = len(sizes(patch_size, "patch_size"))
     for label, array in zip(labels, arrays, strict=True):
-        _check(array, label, spatial, arrays[0].shape, space)
+        _check(array, label, spatial, arrays[0].shape)
     grid = patch_grid(tuple(arrays[0].shape), patch_size, step, 0, "`images`")
+    for label, array in zip(labels, arrays, strict=True):
+        if not isinstance(array, LazyRows):  # those are looked at when it is known that they fit
+            finite(array, label, space.xp)
     names = tuple(given) if known else None
-    return Images(space, names, arrays, grid, leave), native[len(given) :]
+    return Images(space, names, arrays, grid, leave, limit), every[len(given) :]
 
 
 def take_targets(y: Any, images: Images) -> Targets:
@@ -134,8 +195,16 @@ def take_targets(y: Any, images: Images) -> Targets:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: {[n, *y.shape[:1]]}"
         )
-    finite(y, "y", xp)
+    if not isinstance(y, LazyRows):
+        finite(y, "y", xp)
     rank, shape = len(counts), tuple(y.shape[1:])
+    if isinstance(y, LazyRows):
+        if shape == counts:
+            return Targets(y.turned((n, 1, *counts), _one_map), True)
+        if shape[:-1] == counts and shape[-1] > 0:
+            return Targets(y.turned((n, shape[-1], *counts), _maps), False)
+        y = y[:]  # of images: about as many values as rows
+        finite(y, "y", xp)
     values = y.astype(np.float64)
     if shape == counts:
         return Targets(values.reshape((n, 1, *counts)), True)
@@ -162,7 +231,15 @@ def _label(name: str) -> str:
     return f"images[{name!r}]" if name else "images"
 
 
-def _check(array: Any, label: str, spatial: int, shape: tuple[int, ...], space: Space) -> None:
+def _one_map(part: Any) -> Any:
+    return part[:, None].astype(np.float64)
+
+
+def _maps(part: Any) -> Any:
+    return np.ascontiguousarray(np.moveaxis(part, -1, 1), np.float64)
+
+
+def _check(array: Any, label: str, spatial: int, shape: tuple[int, ...]) -> None:
     real(array, label)
     if array.ndim != 1 + spatial or 0 in array.shape[1:]:
         raise ValueError(
@@ -179,4 +256,3 @@ def _check(array: Any, label: str, spatial: int, shape: tuple[int, ...], space: 
             f"`{label}` must have the shape of the first modality, {tuple(shape)}, got "
             f"{tuple(array.shape)}."
         )
-    finite(array, label, space.xp)

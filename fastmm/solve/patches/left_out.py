@@ -21,11 +21,10 @@ import numpy as np
 
 from fastmm.solve.grouped import Folds
 from fastmm.solve.patches.conjugate import solve_systems
-from fastmm.solve.patches.correlation import Correlation
 from fastmm.solve.patches.gram import add_patch_gram
 from fastmm.solve.patches.inputs import Images, Targets
 from fastmm.solve.patches.penalised import Penalised, solve_penalised
-from fastmm.solve.patches.sums import box_means, cross_products, target_sums
+from fastmm.solve.patches.sums import box_means, cross_products, target_sums, tile_bytes
 from fastmm.solve.ridge.sufficient import SufficientStatistics
 
 __all__ = ["FoldSystems", "LeftOut"]
@@ -48,7 +47,8 @@ class LeftOut:
         fit_intercept: bool,
     ) -> None:
         self._given = (data, sums, folds, fit_intercept)
-        step = max(1, _WORK // (8 * sums.xy.size))
+        room = data[0].room
+        step = max(1, (_WORK if room is None else room.systems) // (8 * sums.xy.size))
         every = np.arange(folds.n_folds)
         self._blocks = [every[i : i + step] for i in range(0, len(every), step)]
         # One block serves every penalty; several would take the memory that they spare.
@@ -88,7 +88,7 @@ class FoldSystems:
         if fit_intercept:
             self.shift = self.shift + sums.x_mean
         self.positions = math.prod(images.grid.counts)
-        self.correlation = Correlation(images.shape, images.grid, images.space)
+        self.correlation = images.correlation()
         self.share = xp.zeros(count)  # the weight of each fold
         self.x, self.y = xp.zeros((d, count)), xp.zeros((count, targets.number))
         self.xy = xp.zeros((d, *self.y.shape))
@@ -159,7 +159,8 @@ class FoldSystems:
         pixels = images.centred(rows, self.centres)
         rows = xp.asarray(rows)
         w = self.weight[rows]
-        rest = targets.values[rows] - _spread(self.mean, targets.values[0])
+        truth = targets.values[rows]
+        rest = truth - _spread(self.mean, truth[0, 0])
         rest = rest * w.reshape(w.shape + (1,) * (rest.ndim - 2))
         share, shift = w.sum(axis=1) * self.positions, self.shift
         total = (w[:, :, None, *(None,) * len(images.shape)] * pixels).sum(axis=1)
@@ -210,15 +211,15 @@ class FoldSystems:
 
     def _gram_without(self, fold: int) -> Any:
         images, space, xp = self.images, self.images.space, self.images.space.xp
-        gram = xp.zeros((len(images.arrays), *images.grid.size) * 2)
+        gram, most = xp.zeros((len(images.arrays), *images.grid.size) * 2), tile_bytes(images)
         rows = np.flatnonzero(self.folds.codes == self.which[fold])
-        for part in images.pieces():
+        for part in images.pieces():  # of these rows
             some = rows[part]
             if some.size:
                 pixels = images.centred(some, self.centres)
                 w = self.weight[xp.asarray(some)]
                 pixels *= xp.sqrt(w).reshape((-1,) + (1,) * (pixels.ndim - 1))
-                add_patch_gram(gram, pixels, images.grid, space)
+                add_patch_gram(gram, pixels, images.grid, space, most)
         left, shift, x = gram.reshape(self.gram.shape), self.shift, self.x[:, fold]
         # About the means: sum (z - s)(z - s)' = sum z z' - s x' - x s' - N s s' for x = sum (z - s)
         left -= shift[:, None] * (x + self.share[fold] * shift) + x[:, None] * shift

@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmm._device_memory import TellsOfMemory
 from fastmm._space import telling_of_memory
-from fastmm.solve.patches.correlation import Correlation
 from fastmm.solve.patches.inputs import (
     Images,
     Kind,
@@ -23,6 +22,8 @@ from fastmm.solve.patches.inputs import (
 )
 from fastmm.solve.patches.sums import box_means
 from fastmm.solve.scoring import r2
+from fastmm.streams.lazy_rows import LazyRows
+from fastmm.streams.limits import check_limit
 
 __all__ = ["PatchModel"]
 
@@ -33,6 +34,7 @@ class PatchModel(TellsOfMemory, RegressorMixin, BaseEstimator):  # type: ignore[
     # Parameters, which the estimator's constructor sets.
     patch_size: Sequence[int]
     step: int | Sequence[int]
+    memory_limit: int | str | None
     # What a fit sets.
     coef_: Any
     intercept_: Any
@@ -113,8 +115,10 @@ class PatchModel(TellsOfMemory, RegressorMixin, BaseEstimator):  # type: ignore[
         predicted = self._predict(images, by_position=None)
         # In float64 and together: both as the columns of one set of checks.
         taken, (y, weight, predicted) = take_images(
-            images, self.patch_size, self.step, y=y, sample_weight=sample_weight, own=predicted
-        )
+            images, self.patch_size, self.step, check_limit(self.memory_limit),
+            y=y, sample_weight=sample_weight, own=predicted,
+        )  # fmt: skip
+        y = y[:] if isinstance(y, LazyRows) else y
         if tuple(y.shape) != tuple(predicted.shape):
             raise ValueError(
                 f"`y` must have the shape of the predictions, {tuple(predicted.shape)}, got "
@@ -136,16 +140,21 @@ class PatchModel(TellsOfMemory, RegressorMixin, BaseEstimator):  # type: ignore[
         tags.input_tags.three_d_array = True
         return tags
 
-    def _take(self, images: Any, y: Any, sample_weight: Any) -> tuple[Images, Targets, Any]:
+    def _take(
+        self, images: Any, y: Any, sample_weight: Any, matrices: int, held_out: int = 0
+    ) -> tuple[Images, Targets, Any]:
+        """Check training data; of d x d `matrices`, and of predictions, so many are held."""
         if y is None:
             raise ValueError(
                 f"This {type(self).__name__} estimator requires y to be passed, but the target "
                 "y is None."
             )
+        limit = check_limit(self.memory_limit)
         taken, (y, weight) = take_images(
-            images, self.patch_size, self.step, y=y, sample_weight=sample_weight
+            images, self.patch_size, self.step, limit, y=y, sample_weight=sample_weight
         )
-        return taken, take_targets(y, taken), take_weight(weight, taken)
+        targets, weight = take_targets(y, taken), take_weight(weight, taken)
+        return taken.within(targets, matrices, held_out), targets, weight
 
     def _names(self) -> tuple[str, ...] | None:
         return tuple(self.coef_) if isinstance(self.coef_, dict) else None
@@ -161,7 +170,10 @@ class PatchModel(TellsOfMemory, RegressorMixin, BaseEstimator):  # type: ignore[
     def _predict(self, images: Any, by_position: bool | None) -> Any:
         check_is_fitted(self)
         blocks = list(self.coef_.values()) if self._names() else [self.coef_]
-        taken, _ = take_images(self._ordered(images), self.patch_size, self.step, coef_=blocks[0])
+        limit = check_limit(self.memory_limit)
+        taken, _ = take_images(
+            self._ordered(images), self.patch_size, self.step, limit, coef_=blocks[0]
+        )
         xp, size = taken.space.xp, taken.grid.size
         if tuple(blocks[0].shape[-len(size) :]) != size:
             raise ValueError(
@@ -171,6 +183,8 @@ class PatchModel(TellsOfMemory, RegressorMixin, BaseEstimator):  # type: ignore[
         flat = blocks[0].ndim == len(size)
         filters = xp.stack([block.reshape((-1, *size)) for block in blocks], axis=1)
         by_position = self.by_position_ if by_position is None else by_position
+        shape = (len(taken), filters.shape[0], *(taken.grid.counts if by_position else ()))
+        taken = taken.within(Targets(np.broadcast_to(0.0, shape), flat), 0)
         with telling_of_memory(taken.space):
             values = self._values(taken, filters, by_position)
         values = values[:, 0] if flat else xp.moveaxis(values, 1, -1)
@@ -187,17 +201,17 @@ class PatchModel(TellsOfMemory, RegressorMixin, BaseEstimator):  # type: ignore[
         shape = (len(images), targets, *(grid.counts if by_position else ()))
         out = xp.empty(shape, images.dtype)
         if not by_position:
-            for rows in images.pieces():
-                means = box_means(images.centred(rows, centres), images)
+            for rows, pixels in images.in_turn(centres):
+                means = box_means(pixels, images)
                 out[rows] = means @ filters.reshape(targets, -1).T + constants
             return out
-        correlation = Correlation(images.shape, grid, images.space)
+        correlation = images.correlation()
         spectra = correlation.spectra(filters)[None]
         step = correlation.images_at_once(m + 2 * targets)
-        for i in range(0, len(images), step):
-            rows = slice(i, i + step)
-            pixels = correlation.spectra(images.centred(rows, centres))
-            out[rows] = correlation.maps(pixels[:, None], spectra) + constants
+        pieces = [slice(i, i + step) for i in range(0, len(images), step)]
+        for rows, pixels in images.in_turn(centres, pieces):
+            made = correlation.spectra(pixels)
+            out[rows] = correlation.maps(made[:, None], spectra) + constants
         return out
 
     def _kind(self) -> Kind:

@@ -61,7 +61,8 @@ class PatchStream(PatchModel):
             )
         alpha = self._one_penalty()
         images = images if first else self._ordered(images)
-        images, targets, weight = self._take(images, y, sample_weight)
+        # The sums of before, of these images and of both; and what solves them.
+        images, targets, weight = self._take(images, y, sample_weight, self._matrices(alpha) + 2)
         sums = patch_sums(images, targets, weight)
         kind = Kind.of(images, targets)
         if not first:
@@ -70,7 +71,7 @@ class PatchStream(PatchModel):
                     "`y` must have as many targets, of images or of positions, as before."
                 )
             before = SufficientStatistics.from_state(self.statistics_)
-            enter(images=images.arrays[0], statistics_=before.xx)
+            enter(images=images.space.xp.empty(0), statistics_=before.xx)
             sums = before + sums
         self._settle(sums, self._solve(sums, alpha, images.space), kind)
         self.statistics_ = sums.state()
@@ -121,6 +122,10 @@ class PatchStream(PatchModel):
                 "`alpha`."
             )
         return number(self.alpha, "alpha", minimum=0)
+
+    def _matrices(self, alpha: float) -> int:
+        """Return how many d x d matrices a solution holds: more where Cholesky may not do."""
+        return (3 if alpha > 0 else 6) + (0 if self.fit_intercept else 2)
 
     def _solve(self, sums: SufficientStatistics, alpha: float, space: Space) -> Penalised:
         gram, right = sums.normal_equations(self.fit_intercept)

@@ -11,13 +11,14 @@ from typing import Any
 
 from fastmm._space import telling_of_memory
 from fastmm.solve.patches.boxes import slide
-from fastmm.solve.patches.correlation import Correlation
 from fastmm.solve.patches.gram import add_patch_gram
 from fastmm.solve.patches.inputs import Images, Targets
+from fastmm.solve.patches.tiling import MOST_BYTES
 from fastmm.solve.ridge.design import pieces
 from fastmm.solve.ridge.sufficient import SufficientStatistics
+from fastmm.streams.lazy_rows import LazyRows
 
-__all__ = ["box_means", "cross_products", "patch_sums", "target_sums"]
+__all__ = ["box_means", "cross_products", "patch_sums", "target_sums", "tile_bytes"]
 
 
 def patch_sums(images: Images, targets: Targets, weight: Any = None) -> SufficientStatistics:
@@ -58,21 +59,24 @@ def _gather(images: Images, targets: Targets, weight: Any, m: int, d: int) -> Su
     weight = xp.ones(len(images)) if weight is None else weight
     sums = SufficientStatistics()
     sums.weight = float(weight.sum()) * positions
-    centres = images.centres()
-    sums.y_mean = target_sums(targets.values, weight, positions) / sums.weight
+    centres, most = images.centres(), tile_bytes(images)
+    parts = images.pieces() if isinstance(targets.values, LazyRows) else [slice(None)]
+    found = (target_sums(targets.values[part], weight[part], positions) for part in parts)
+    sums.y_mean = sum(found) / sums.weight
     gram = xp.zeros((m, *grid.size) * 2)
     total = xp.zeros((m, *images.shape))
     right = xp.zeros((targets.number, d))
     sums.yy = xp.zeros(targets.number)
-    for rows in images.pieces():
-        pixels, w = images.centred(rows, centres), weight[rows]
+    for rows, pixels in images.in_turn(centres):
+        w = weight[rows]
         rest = targets.values[rows] - _aligned(sums.y_mean, targets.values)
         sums.yy += target_sums(rest * rest, w, positions)
         rest *= _rows(w, rest)
         right += cross_products(pixels, rest, images).sum(axis=0)
         total += xp.tensordot(w, pixels, axes=1)
         pixels *= _rows(xp.sqrt(w), pixels)
-        add_patch_gram(gram, pixels, grid, space)
+        add_patch_gram(gram, pixels, grid, space, most)
+        del pixels  # before the next ones are made
     shift = box_means(total[None], images)[0] * (positions / sums.weight)
     xx, centre = gram.reshape(d, d), xp.repeat(centres, d // m)
     for part in pieces(d, d):
@@ -104,7 +108,7 @@ def cross_products(pixels: Any, targets: Any, images: Images) -> Any:
     if targets.ndim == 2:
         mixed = xp.tensordot(targets.T, pixels, axes=1)
         return box_means(mixed, images)[None] * math.prod(grid.counts)
-    correlation = Correlation(images.shape, grid, images.space)
+    correlation = images.correlation()
     found = []
     step = correlation.images_at_once(2 * pixels.shape[1] + 2)
     for i in range(0, n, step):
@@ -125,6 +129,11 @@ def target_sums(values: Any, weight: Any, positions: int) -> Any:
     if values.ndim == 2:
         return weight @ values * positions
     return weight @ values.reshape(*values.shape[:2], -1).sum(axis=2)
+
+
+def tile_bytes(images: Images) -> int:
+    """Return the bytes that pixels in order may take, and their Gram matrix in a thread."""
+    return MOST_BYTES if images.room is None else images.room.tiles
 
 
 def _aligned(means: Any, values: Any) -> Any:

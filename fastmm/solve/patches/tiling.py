@@ -37,16 +37,17 @@ class Tiles(NamedTuple):
         axes = zip(self.positions, grid.steps, grid.size, strict=True)
         return tuple((t - 1) * s + p for t, s, p in axes)
 
-    def at_once(self, grid: PatchGrid, modalities: int) -> int:
-        """Return how many of them are brought in order at a time."""
-        return max(1, MOST_BYTES // (8 * modalities * math.prod(self.lengths(grid))))
+    def at_once(self, grid: PatchGrid, modalities: int, most: int = MOST_BYTES) -> int:
+        """Return how many of them are brought in order at a time, within `most` bytes."""
+        return max(1, most // (8 * modalities * math.prod(self.lengths(grid))))
 
 
 class Plan(NamedTuple):
-    """How many axes are slid along, and the positions of a tile along each axis."""
+    """How many axes are slid along, the positions of a tile along each axis, and bytes for it."""
 
     slid: int
     positions: tuple[int, ...]
+    most: int = MOST_BYTES
 
     def tiles(self, grid: PatchGrid) -> Iterator[Tiles]:
         """Yield tiles that hold each position once: whole ones, and what is left over."""
@@ -62,12 +63,12 @@ class Plan(NamedTuple):
         """Return how many displacements along the last slid axis share a matrix product."""
         lengths = tiles.lengths(grid)
         block = modalities * math.prod(lengths[self.slid :])
-        room = MOST_BYTES // (8 * block * block * math.prod(lengths[: self.slid]))
+        room = self.most // (8 * block * block * math.prod(lengths[: self.slid]))
         return max(1, min(-(-_WIDE // block), room, grid.size[self.slid - 1]))
 
 
 @lru_cache(maxsize=256)
-def plan_tiles(grid: PatchGrid, modalities: int, images: int) -> Plan:
+def plan_tiles(grid: PatchGrid, modalities: int, images: int, most: int = MOST_BYTES) -> Plan:
     """Choose the plan of least estimated time for so many images at once.
 
     Parameters
@@ -76,6 +77,8 @@ def plan_tiles(grid: PatchGrid, modalities: int, images: int) -> Plan:
         The patches of an image.
     modalities, images : int
         Their numbers.
+    most : int
+        Bytes of pixels in order, and of a thread's share of their Gram matrix.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def plan_tiles(grid: PatchGrid, modalities: int, images: int) -> Plan:
     --------
     >>> from fastmm.image.grid import patch_grid
     >>> plan_tiles(patch_grid((128, 128), (64, 64), 1, 0, "images"), 2, 1000)
-    Plan(slid=1, positions=(65, 65))
+    Plan(slid=1, positions=(65, 65), most=268435456)
     """
     choices = []
     for p, s, g in zip(grid.size, grid.steps, grid.counts, strict=True):
@@ -94,7 +97,9 @@ def plan_tiles(grid: PatchGrid, modalities: int, images: int) -> Plan:
         few = {1, -(-patch // 2), patch, 2 * patch, 4 * patch, g}
         choices.append(sorted({min(t, g) for t in few}))
     plans = [
-        Plan(slid, positions) for slid in range(len(grid.size)) for positions in product(*choices)
+        Plan(slid, positions, most)
+        for slid in range(len(grid.size))
+        for positions in product(*choices)
     ]
     return min(plans, key=lambda plan: _seconds(plan, grid, modalities, images))
 
@@ -110,9 +115,9 @@ def _tile_seconds(plan: Plan, tiles: Tiles, grid: PatchGrid, modalities: int, im
     slid = list(zip(lengths, grid.size, strict=True))[: plan.slid]
     # Pairs of pixels along the slid axes that share a patch; each pair stands for both orders.
     pairs: Any = math.prod(n * (2 * p - 1) - p * (p - 1) for n, p in slid) / 2
-    if 8 * block * block * math.prod(lengths[: plan.slid]) > 2 * MOST_BYTES:
+    if 8 * block * block * math.prod(lengths[: plan.slid]) > 2 * plan.most:
         return math.inf
-    deep = min(depth, tiles.at_once(grid, modalities))
+    deep = min(depth, tiles.at_once(grid, modalities, plan.most))
     least = (1 + 24 / block) * (1 + 64 / deep)
     times = 1 if plan.slid == 0 else -(-depth // deep)
     elements = depth * modalities * math.prod(lengths)
