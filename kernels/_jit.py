@@ -31,6 +31,7 @@ from numba import prange
 
 from ._caching import cached
 from ._intrinsics import columns, copier, prefetched, stretches, summer, turner
+from ._newer_numpy import set_up_numba_cuda
 from ._registers import ATOMS, GROUP, responder
 
 __all__ = [
@@ -72,6 +73,7 @@ def numba_cuda() -> Any:
     """Import and return ``numba.cuda`` (the real one, or the simulator)."""
     from numba import cuda as module
 
+    set_up_numba_cuda()
     return module
 
 
