@@ -222,6 +222,15 @@ def _errstate(*, linalg: str | None = None, **_: Any) -> Any:
 class _Stream:
     ptr = 0
 
+    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
+        self.null, self.non_blocking = null, non_blocking
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
     def synchronize(self) -> None:
         pass
 
