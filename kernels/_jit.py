@@ -31,6 +31,8 @@ from numba import prange
 
 from ._caching import cached
 from ._intrinsics import columns, copier, prefetched, stretches, summer, turner
+from ._launching import Launcher
+from ._newer_numpy import set_up_numba_cuda
 from ._registers import ATOMS, GROUP, responder
 
 __all__ = [
@@ -72,6 +74,7 @@ def numba_cuda() -> Any:
     """Import and return ``numba.cuda`` (the real one, or the simulator)."""
     from numba import cuda as module
 
+    set_up_numba_cuda()
     return module
 
 
@@ -121,15 +124,8 @@ class Kernel:
 
     def run_cuda(self, work: int, stream: int, *args: Any) -> None:
         """Launch the CUDA build on the stream with that handle; returns at once."""
-        module = numba_cuda()
-        # Without sync=False Numba would wait for the stream once for each array.
-        args = tuple(
-            module.as_cuda_array(a, sync=False) if hasattr(a, "__cuda_array_interface__") else a
-            for a in args
-        )
         blocks = min(-(-work // _THREADS_PER_BLOCK), _MAX_BLOCKS)
-        queue = module.external_stream(stream) if stream else module.default_stream()
-        self._device[blocks, _THREADS_PER_BLOCK, queue](work, *args)
+        self._launcher.launch(blocks, _THREADS_PER_BLOCK, stream, (work, *args))
 
     def run_simulator(self, work: int, *args: Any) -> None:
         """Run the CUDA build in Numba's simulator: few threads, so that loops stride."""
@@ -152,6 +148,10 @@ class Kernel:
     @cached_property
     def _parallel(self) -> Any:
         return cached(numba.njit(parallel=True, **_OPTIONS)(self._cpu), "parallel", self._key)
+
+    @cached_property
+    def _launcher(self) -> Launcher:
+        return Launcher(lambda signature: self._device.compile(signature))
 
     @cached_property
     def _device(self) -> Any:

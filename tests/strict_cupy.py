@@ -63,12 +63,15 @@ def pytest_configure(config: Any) -> None:
 
 
 def _run(kernel: Any, work: int, stream: int, *args: Any) -> None:
+    from fastmm.kernels._launching import _type_of, kind_of
+
     from fastmm._space import Space
 
     host = [a._host if isinstance(a, ndarray) else a for a in args]
     for given in args:
         if isinstance(given, (np.ndarray, list)):
             raise TypeError(f"{kernel!r} was given {type(given).__name__} of the host")
+        _type_of(kind_of(given))  # a launch on a GPU knows what type this is to the kernel
     if kernel._key.startswith("boxes"):  # the CPU build has no parts to share its work among
         host[-1][1:] = 0
     LAUNCHES.setdefault((kernel._key, *map(_kind, args)), kernel)
@@ -218,6 +221,15 @@ def _errstate(*, linalg: str | None = None, **_: Any) -> Any:
 
 class _Stream:
     ptr = 0
+
+    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
+        self.null, self.non_blocking = null, non_blocking
+
+    def __enter__(self) -> _Stream:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
 
     def synchronize(self) -> None:
         pass

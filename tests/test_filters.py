@@ -123,6 +123,13 @@ def test_an_image_with_bad_pixels_becomes_nan_and_no_other(bad):
         np.testing.assert_allclose(got[1], call(images[1]))
 
 
+@pytest.mark.parametrize("last", [3, 4])
+def test_a_narrow_volume_is_no_colour_picture(last):
+    volume = draw((9, 8, last))
+    turned = equalize(volume.transpose(2, 0, 1), spatial=3).transpose(1, 2, 0)
+    np.testing.assert_allclose(equalize(volume, spatial=3), turned, atol=1e-6)
+
+
 @pytest.mark.parametrize("method", [*METHODS, "clahe"])
 def test_any_array_library(xp_any, method):
     if xp_any.name == "cupy" and method in ("tv", "clahe"):

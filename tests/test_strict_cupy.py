@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from strict_array import ndarray
 from strict_cupy import LAUNCHES, forget, leave_room, use
+from strict_libraries import use_cucim, use_torch
 
 import fastmm
 from fastmm._device_memory import tells_of_memory
@@ -33,6 +34,7 @@ MASK = (RNG.random(IMAGES.shape) > 0.2).astype(np.uint8)
 @pytest.fixture
 def cupy(monkeypatch: pytest.MonkeyPatch) -> Any:
     use(monkeypatch)
+    use_cucim(monkeypatch)
     yield __import__("cupy")
     monkeypatch.undo()
     forget()
@@ -111,7 +113,11 @@ CALLS: dict[str, list[Any]] = {
     "arccos_kernel": [lambda there: fastmm.arccos_kernel(there(X), there(X[:3]), depth=2)],
     "clip_histogram": [lambda there: fastmm.clip_histogram(there(IMAGES))],
     "convolutional_kernel": [lambda there: fastmm.convolutional_kernel(there(IMAGES[:4]))],
-    "denoise": [lambda there: fastmm.denoise(there(IMAGES))],
+    "denoise": [
+        lambda there: fastmm.denoise(there(IMAGES)),
+        lambda there: fastmm.denoise(there(IMAGES[:3]), "tv"),
+    ],
+    "equalize": [lambda there: fastmm.equalize(there(IMAGES[:3]), tile=4)],
     "extract_patches": [lambda there: fastmm.extract_patches(there(IMAGES), (3, 4), step=2)],
     "laplacian_kernel": [lambda there: fastmm.laplacian_kernel(there(X))],
     "linear_kernel": [lambda there: fastmm.linear_kernel(there(X), there(X[:3]))],
@@ -161,8 +167,7 @@ NO_ARRAYS = {
     *("MultimodalClassifier", "MultimodalRegressor"),  # of examinations, on the host
     *("load_model", "save_model", "metrics", "streaming"),  # what is on the host, or is given
     *("StackedFeatures", "Volume"),  # hold arrays, and do nothing with them
-    "equalize",  # cuCIM's, which needs a GPU
-    "DeepClassifier",  # PyTorch, which this device is none of
+    "DeepClassifier",  # PyTorch: see below
 }
 CASES = [
     pytest.param(call, id=f"{n}-{i}") for n, calls in CALLS.items() for i, call in enumerate(calls)
@@ -183,6 +188,22 @@ def test_stays_on_the_device_and_gives_what_the_host_gives(cupy: Any, call: Any)
         host = found.get() if isinstance(found, ndarray) else np.asarray(found)
         assert (host.shape, host.dtype) == (np.shape(right), np.asarray(right).dtype)
         np.testing.assert_allclose(host, right, rtol=1e-4, atol=1e-5 * max(1, np.abs(right).max()))
+
+
+def test_networks_take_arrays_of_the_device(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    use_torch(monkeypatch)
+    told = []
+    for there in (cupy.asarray, np.asarray):
+        model = fastmm.DeepClassifier(max_epochs=1, width=4, n_features=8, random_state=0)
+        blocks = {"ct": there(IMAGES), "table": there(X)}
+        model.fit(blocks, there(CODES), sample_weight=there(WEIGHT), groups=there(GROUPS))
+        told.append(
+            [getattr(model, name)(blocks) for name in ("predict", "predict_proba", "embed")]
+        )
+    for found, right in zip(*told, strict=True):
+        assert isinstance(found, ndarray)
+        np.testing.assert_array_equal(found.get(), right)
 
 
 @pytest.mark.parametrize("call", [calls[0] for calls in CALLS.values()], ids=list(CALLS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import unwrap
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,8 @@ def equalize(
         raise ValueError("`spatial` must be 2 or 3, got 1.")
 
     def apply(space: Space, stack: Any) -> Any:
-        clahe = library(space, "skimage.exposure").equalize_adapthist
+        # Unwrapped: a last axis of 3 or 4 would be taken for the colours of a picture.
+        clahe = unwrap(library(space, "skimage.exposure").equalize_adapthist)
 
         def one(image: Any) -> Any:
             # The library takes values in [-1, 1]; halves, so that no difference overflows.

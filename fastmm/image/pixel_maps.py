@@ -36,14 +36,15 @@ def rule_table(rows: PixelRows, location: Any, scale: Any, half: Any = 1.0) -> A
     A scale of 0 maps to 0, of NaN to NaN. `location` and `scale` are float64, of one
     element or one for each row.
     """
-    xp, dtype = rows.space.xp, _arithmetic(rows)
+    on_host = isinstance(location, float)  # one rule: made there it costs a GPU one upload
+    xp, dtype = np if on_host else rows.space.xp, _arithmetic(rows)
     table = xp.ones((rows.pixels.shape[0], 5), dtype)
     table[:, 0] = half
     table[:, 2] = location
     # What the rounded location lacks is taken off after the subtraction.
     table[:, 3] = (location - table[:, 2].astype(np.float64)) * half
     table[:, 4] = scale
-    return table
+    return rows.space.asarray(table) if on_host else table
 
 
 def standardize_rows(rows: PixelRows, method: str, bounds: tuple[float, float]) -> Any:

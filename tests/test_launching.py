@@ -1,0 +1,110 @@
+"""What a launch hands to the driver: what Numba's code expects, from arrays of a device."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+from importlib.util import find_spec
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from fastmm.kernels._launching import Launcher, _type_of, kind_of
+from harness import SIMULATED, all_kernels
+from strict_array import wrapped
+
+X = np.arange(24, dtype=np.float32).reshape(3, 8)
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Pretend a driver; return what it was told to launch."""
+    told: list[Any] = []
+
+    def launch(*given: Any) -> None:
+        *where, stream, pointers, extra = given
+        assert extra == 0
+        told.append((*where, stream, pointers))
+
+    module = SimpleNamespace(load=lambda code: told.append(code))
+    module.get_function = lambda name: SimpleNamespace(ptr=len(name))
+    cuda = SimpleNamespace(
+        driver=SimpleNamespace(launchKernel=launch),
+        runtime=SimpleNamespace(getDevice=lambda: 0, free=lambda address: None),
+        function=SimpleNamespace(Module=lambda: module),
+    )
+    monkeypatch.setitem(sys.modules, "cupy.cuda", cuda)
+    return told
+
+
+def compiled(seen: list[Any]) -> Any:
+    def compile_for(types: Any) -> Any:
+        seen.append(types)
+        library = SimpleNamespace(get_cubin=lambda: SimpleNamespace(code=b"code"))
+        return SimpleNamespace(_codelibrary=library, entry_name="name")
+
+    return compile_for
+
+
+def test_parameters_are_the_facts_of_arrays_one_after_the_other(
+    launched: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values: list[bytes] = []
+
+    def read(*given: Any) -> None:
+        assert given[:9] == (4, 7, 1, 1, 256, 1, 1, 0, 99)
+        pointers = ctypes.cast(given[9], ctypes.POINTER(ctypes.c_void_p))
+        values.extend(ctypes.string_at(pointers[i], 8) for i in range(13))
+
+    monkeypatch.setattr(sys.modules["cupy.cuda"].driver, "launchKernel", read)
+    turned = wrapped(X[::2, ::-1])
+    Launcher(compiled([])).launch(7, 256, 99, (5, turned, True, np.float32(0.5), 1 / 3))
+    array = [0, 0, 16, 4, turned._host.ctypes.data, 2, 8, 64, -4]
+    numbers = [int.from_bytes(v, "little", signed=True) for v in values[:10]]
+    assert numbers == [5, *array]
+    assert values[10] == b"\1" + bytes(7)
+    assert np.frombuffer(values[11], np.float32)[0] == np.float32(0.5)
+    assert np.frombuffer(values[12])[0] == 1 / 3
+
+
+def test_code_is_made_once_for_each_dtype_rank_and_layout(launched: list[Any]) -> None:
+    seen: list[Any] = []
+    launcher = Launcher(compiled(seen))
+    arrays = [X, X + 1, X.T, X[:, ::2], X[0], X.astype("f8"), X > 2, X[:1]]
+    for array in arrays:
+        launcher.launch(1, 256, 0, (1, wrapped(array)))
+    kinds = [(str(types[1].dtype), types[1].ndim, types[1].layout) for types in seen]
+    assert kinds == [
+        *(("float32", 2, layout) for layout in "CFA"), ("float32", 1, "C"),
+        ("float64", 2, "C"), ("bool", 2, "C"),
+    ]  # fmt: skip
+    assert launched.count(b"code") == 6
+    assert len(launched) == 6 + len(arrays)
+
+
+def test_arrays_of_the_host_and_unknown_scalars_are_refused(launched: list[Any]) -> None:
+    launcher = Launcher(compiled([]))
+    for wrong in (X, "name", np.int8(3), [1]):
+        with pytest.raises((AttributeError, TypeError, KeyError)):
+            launcher.launch(1, 256, 0, (1, wrong))
+    assert not [told for told in launched if told != b"code"]
+
+
+@pytest.mark.ptx
+@pytest.mark.skipif(find_spec("numba_cuda") is None, reason="numba-cuda is not installed")
+@pytest.mark.skipif(SIMULATED, reason="the simulator does not compile")
+def test_parameters_are_as_many_and_as_large_as_the_code_expects() -> None:
+    table = np.ones((3, 2), np.float32)
+    args = (np.ones((3, 4), np.float32), np.ones((3, 4), np.uint8), table, np.ones(3, np.uint8))
+    given = [*map(wrapped, args), True, wrapped(np.ones((6, 3, 2), np.float32))]
+    ptx = all_kernels()["moments.measure"].ptx(
+        tuple(_type_of(kind_of(arg)) for arg in given), (9, 0)
+    )
+    head = ptx[ptx.index(".entry") :].partition("{")[0]
+    sizes = [int(bits) // 8 for bits in re.findall(r"\.param \.[usbf](\d+) ", head)]
+    expected = [8]
+    for arg in given:
+        expected += [1] if arg is True else [8] * (5 + 2 * arg.ndim)
+    assert sizes == expected
