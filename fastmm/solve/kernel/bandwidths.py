@@ -79,8 +79,8 @@ def _gaussian(inner: Any, rows: Any, gamma: float, space: Space) -> Any:
     norms, largest = inner.diagonal().copy(), float(np.finfo(np.float64).max)
     if not bool((norms < largest / 4).all()):
         raise ValueError("`X` is so large that distances overflow float64; rescale it first.")
-    if kernel_matrices.is_far([norms], gamma, inner.dtype):
-        return kernel_matrices.rbf(rows, None, gamma, space)
+    if matrices.is_far([norms], gamma, inner.dtype):
+        return matrices.rbf(rows, None, gamma, space)
     gram, width = inner.copy(), space.asarray(np.array([min(gamma, largest)]))
     space.launch(rbf["float64"], gram.size, gram, norms, norms[None], width)
     return gram
