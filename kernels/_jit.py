@@ -151,7 +151,17 @@ class Kernel:
 
     @cached_property
     def _launcher(self) -> Launcher:
-        return Launcher(lambda signature: self._device.compile(signature))
+        return Launcher(lambda signature: self._device.compile(signature), self._launch_by_numba)
+
+    def _launch_by_numba(self, blocks: int, threads: int, stream: int, args: Any) -> None:
+        module = numba_cuda()
+        # Without sync=False Numba would wait for the stream once for each array.
+        args = tuple(
+            module.as_cuda_array(a, sync=False) if hasattr(a, "__cuda_array_interface__") else a
+            for a in args
+        )
+        queue = module.external_stream(stream) if stream else module.default_stream()
+        self._device[blocks, threads, queue](*args)
 
     @cached_property
     def _device(self) -> Any:

@@ -3,7 +3,8 @@
 Numba's own way to start a kernel costs the host 170 to 200 microseconds, several times what
 a small image takes: it wraps each array, looks up its type and converts each parameter anew.
 Here the types are read off the arrays, the code for them is looked up, and the parameters are
-packed at once.
+packed at once. Where Numba does not show its linked code, or the driver refuses it, a warning
+says so once for each kernel, and Numba starts it after all.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -37,12 +39,15 @@ _READY = threading.local()
 class Launcher:
     """The CUDA builds of one kernel, by the types of what they are given.
 
-    `compiled` returns what Numba made for a tuple of its types, linked for the current device.
+    `compiled` returns what Numba made for a tuple of its types, linked for the current device;
+    `by_numba` starts it in Numba's own way, with the same arguments as `launch`.
     """
 
-    def __init__(self, compiled: Callable[[tuple[Any, ...]], Any]) -> None:
-        self._compiled = compiled
-        self._known: dict[tuple[Any, ...], tuple[Any, struct.Struct, Any]] = {}
+    def __init__(
+        self, compiled: Callable[[tuple[Any, ...]], Any], by_numba: Callable[..., None]
+    ) -> None:
+        self._compiled, self._by_numba = compiled, by_numba
+        self._known: dict[tuple[Any, ...], tuple[Any, struct.Struct, Any] | None] = {}
 
     def launch(self, blocks: int, threads: int, stream: int, args: tuple[Any, ...]) -> None:
         """Start the build for these arguments on a stream; returns at once."""
@@ -53,9 +58,12 @@ class Launcher:
             runtime.free(0)
             _READY.device = device
         key = (device, *map(kind_of, args))
-        found = self._known.get(key)
+        if key not in self._known:
+            self._known[key] = self._load(key[1:])
+        found = self._known[key]
         if found is None:
-            found = self._known[key] = self._load(key[1:])
+            self._by_numba(blocks, threads, stream, args)
+            return
         function, layout, offsets = found
         values = packed(layout, args)
         pointers = offsets + np.uint64(ctypes.addressof(values))
@@ -63,17 +71,22 @@ class Launcher:
             function.ptr, blocks, 1, 1, threads, 1, 1, 0, stream, pointers.ctypes.data, 0
         )
 
-    def _load(self, kinds: tuple[Any, ...]) -> tuple[Any, struct.Struct, Any]:
+    def _load(self, kinds: tuple[Any, ...]) -> tuple[Any, struct.Struct, Any] | None:
         from cupy.cuda import function
 
         compiled = self._compiled(tuple(map(_type_of, kinds)))
-        code = compiled._codelibrary.get_cubin()
-        module = function.Module()
-        # Linked code and not PTX, which a driver older than the compiler would refuse.
-        module.load(bytes(getattr(code, "code", code)))
+        try:
+            code = compiled._codelibrary.get_cubin()
+            module = function.Module()
+            # Linked code and not PTX, which a driver older than the compiler would refuse.
+            module.load(bytes(getattr(code, "code", code)))
+            entry = module.get_function(compiled.entry_name)
+        except (AttributeError, TypeError, RuntimeError) as error:  # the driver's are of these
+            message = f"A CUDA kernel starts through Numba, which costs the host more: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
+            return None
         layout = struct.Struct("=" + "".join(map(_format_of, kinds)))
-        offsets = np.arange(0, layout.size, 8, dtype=np.uint64)
-        return module.get_function(compiled.entry_name), layout, offsets
+        return entry, layout, np.arange(0, layout.size, 8, dtype=np.uint64)
 
 
 def kind_of(arg: Any) -> Any:

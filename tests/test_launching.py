@@ -48,6 +48,10 @@ def compiled(seen: list[Any]) -> Any:
     return compile_for
 
 
+def never(*launched: Any) -> None:
+    raise AssertionError("started by Numba")
+
+
 def test_parameters_are_the_facts_of_arrays_one_after_the_other(
     launched: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,7 +64,7 @@ def test_parameters_are_the_facts_of_arrays_one_after_the_other(
 
     monkeypatch.setattr(sys.modules["cupy.cuda"].driver, "launchKernel", read)
     turned = wrapped(X[::2, ::-1])
-    Launcher(compiled([])).launch(7, 256, 99, (5, turned, True, np.float32(0.5), 1 / 3))
+    Launcher(compiled([]), never).launch(7, 256, 99, (5, turned, True, np.float32(0.5), 1 / 3))
     array = [0, 0, 16, 4, turned._host.ctypes.data, 2, 8, 64, -4]
     numbers = [int.from_bytes(v, "little", signed=True) for v in values[:10]]
     assert numbers == [5, *array]
@@ -71,7 +75,7 @@ def test_parameters_are_the_facts_of_arrays_one_after_the_other(
 
 def test_code_is_made_once_for_each_dtype_rank_and_layout(launched: list[Any]) -> None:
     seen: list[Any] = []
-    launcher = Launcher(compiled(seen))
+    launcher = Launcher(compiled(seen), never)
     arrays = [X, X + 1, X.T, X[:, ::2], X[0], X.astype("f8"), X > 2, X[:1]]
     for array in arrays:
         launcher.launch(1, 256, 0, (1, wrapped(array)))
@@ -85,11 +89,29 @@ def test_code_is_made_once_for_each_dtype_rank_and_layout(launched: list[Any]) -
 
 
 def test_arrays_of_the_host_and_unknown_scalars_are_refused(launched: list[Any]) -> None:
-    launcher = Launcher(compiled([]))
+    launcher = Launcher(compiled([]), never)
     for wrong in (X, "name", np.int8(3), [1]):
         with pytest.raises((AttributeError, TypeError, KeyError)):
             launcher.launch(1, 256, 0, (1, wrong))
     assert not [told for told in launched if told != b"code"]
+
+
+def test_numba_starts_what_cupy_cannot_and_says_so_once(
+    launched: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(code: bytes) -> None:
+        raise RuntimeError("CUDA_ERROR_NO_BINARY_FOR_GPU")
+
+    module = sys.modules["cupy.cuda"].function.Module()
+    monkeypatch.setattr(module, "load", refuse)
+    started: list[Any] = []
+    launcher = Launcher(compiled([]), lambda *given: started.append(given))
+    array = wrapped(X)
+    with pytest.warns(RuntimeWarning, match="starts through Numba.*NO_BINARY"):
+        launcher.launch(7, 256, 99, (5, array))
+    launcher.launch(3, 256, 0, (5, array))
+    assert started == [(7, 256, 99, (5, array)), (3, 256, 0, (5, array))]
+    assert not launched
 
 
 @pytest.mark.ptx
