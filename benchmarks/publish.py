@@ -59,7 +59,8 @@ def slug(found: dict[str, Any]) -> str:
 def section(found: dict[str, Any], picture: str | None) -> str:
     """Return the section as Markdown."""
     records = [r for r in found["benchmarks"] if r["device"] == "GPU"]
-    blocks = [table(found["machine"], records), _parts(found), _limits(found), _launches(found)]
+    times = table(found["machine"], records) if records else ""
+    blocks = [times, _parts(found), _limits(found), _launches(found)]
     if found["stages"]:
         blocks.append(_stages(found["stages"]))
         if picture:
@@ -78,7 +79,8 @@ def _parts(found: dict[str, Any]) -> str:
         if (t := found[key])
     ]
     rows = [(p["part"], p["state"], f"{p['seconds']} s") for p in found["parts"]]
-    return "; ".join(counts) + ".\n\n" + _rows(("part", "state", "time"), rows)
+    told = "; ".join(counts) + ".\n\n" if counts else ""
+    return told + _rows(("part", "state", "time"), rows)
 
 
 def _limits(found: dict[str, Any]) -> str:

@@ -117,8 +117,10 @@ finish() { # what was started
 
 wants() { [[ $wanted == *" $1 "* ]]; }
 
-no_gpu=$("$python" -c 'from fastmm._space import _cuda_fault; print(_cuda_fault() or "")' 2>&1) ||
-    no_gpu="fastmm cannot be imported: $no_gpu"
+# Its last line alone: libraries may warn, which is no fault.
+no_gpu=$("$python" -c 'from fastmm._space import _cuda_fault; print(_cuda_fault() or "")' \
+    2>"$work/import.txt" | tail -n 1) ||
+    no_gpu="fastmm cannot be imported: $(tail -n 1 "$work/import.txt")"
 [ -z "$no_gpu" ] || printf 'There is no GPU to run on: %s\n\n' "$no_gpu" | tee -a "$log"
 
 if wants environment; then
