@@ -3,13 +3,14 @@
 #
 #   bash benchmarks/run_gpu.sh DIR [PART ...]
 #
-# Writes DIR/gpu-run.json and DIR/gpu-run.txt. Parts: environment tests sanitizer limits
-# stages benchmarks others (default: all). A part that fails does not stop the others; the exit
+# Writes DIR/gpu-run.json and DIR/gpu-run.txt, anew after each part, so that what was measured
+# is there whatever ends the run. Parts: environment tests sanitizer alone limits stages
+# benchmarks others (default: all). A part that fails does not stop the others; the exit
 # code is 1 if one did. Needs a Python with fastmm's core dependencies, cupy, numba-cuda and
 # pytest, and no network; fastmm runs from this checkout.
 #
-# With a GPU, `tests` are those marked gpu, beside the sanitizer; all that is timed comes after,
-# alone; `others`, the tests that need no GPU, take what time is left. Without one, `tests` are
+# With a GPU, `tests` are those marked gpu, beside the sanitizer; `alone`, those that want all of
+# its memory, and all that is timed come after, one by one; `others`, the tests that need no GPU, take what time is left. Without one, `tests` are
 # all, and what needs a GPU is noted as refused.
 #
 # Variables: PYTHON, the interpreter (python3); SIZES, full or small (full); TESTS and
@@ -18,13 +19,13 @@
 set -u -o pipefail
 
 if [ $# -lt 1 ]; then
-    sed -n '2,18s/^# \{0,1\}//p' "$0"
+    sed -n '2,20s/^# \{0,1\}//p' "$0"
     exit 2
 fi
 mkdir -p "$1" || exit 2
 out=$(cd "$1" && pwd)
 shift
-wanted=" ${*:-environment tests sanitizer limits stages benchmarks others} "
+wanted=" ${*:-environment tests sanitizer alone limits stages benchmarks others} "
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 python=${PYTHON:-python3}
@@ -43,7 +44,12 @@ failed=0
 note() { # NAME STATE EXIT_CODE SECONDS
     printf '%s\t%s\t%s\t%s\n' "$@" >>"$parts"
     printf '== %s: %s (exit code %s, %s s)\n\n' "$@" | tee -a "$log"
-    cp "$log" "$out/gpu-run.txt" # this much is there, whatever ends the run
+    gather || cp "$log" "$out/gpu-run.txt"
+}
+
+gather() { # what there is so far
+    "$python" benchmarks/summary.py --combine "$work" "$work/run.json" "$work/run.txt" 2>/dev/null &&
+        mv "$work/run.json" "$out/gpu-run.json" && mv "$work/run.txt" "$out/gpu-run.txt"
 }
 
 # SIGINT, since pytest then still writes what it found.
@@ -111,8 +117,10 @@ finish() { # what was started
 
 wants() { [[ $wanted == *" $1 "* ]]; }
 
-no_gpu=$("$python" -c 'from fastmm._space import _cuda_fault; print(_cuda_fault() or "")' 2>&1) ||
-    no_gpu="fastmm cannot be imported: $no_gpu"
+# Its last line alone: libraries may warn, which is no fault.
+no_gpu=$("$python" -c 'from fastmm._space import _cuda_fault; print(_cuda_fault() or "")' \
+    2>"$work/import.txt" | tail -n 1) ||
+    no_gpu="fastmm cannot be imported: $(tail -n 1 "$work/import.txt")"
 [ -z "$no_gpu" ] || printf 'There is no GPU to run on: %s\n\n' "$no_gpu" | tee -a "$log"
 
 if wants environment; then
@@ -140,7 +148,7 @@ if wants tests; then
     else
         # shellcheck disable=SC2046
         start 'tests on the GPU' 200 "$python" -m pytest "${options[@]}" -m gpu $(workers 2) \
-            "--junitxml=$work/gpu-tests.xml" ${TESTS:-tests}
+            --ignore=tests/test_on_gpu.py "--junitxml=$work/gpu-tests.xml" ${TESTS:-tests}
     fi
 fi
 
@@ -166,6 +174,11 @@ if wants sanitizer; then
     done
 fi
 finish
+
+if wants alone && [ -z "$no_gpu" ]; then
+    run 'tests alone on the GPU' 120 "$python" -m pytest "${options[@]}" \
+        "--junitxml=$work/alone-tests.xml" tests/test_on_gpu.py
+fi
 
 if wants limits; then
     quick=()
@@ -208,7 +221,7 @@ if wants others && [ -z "$no_gpu" ]; then
         "--junitxml=$work/tests.xml" ${TESTS:-tests}
 fi
 
-if ! "$python" benchmarks/summary.py --combine "$work" "$out/gpu-run.json" "$out/gpu-run.txt"; then
+if ! gather; then
     failed=1
     cp "$log" "$out/gpu-run.txt"
     awk -F '\t' 'BEGIN { printf "{\"parts\": [" }
