@@ -81,7 +81,7 @@ def alone(cohort: Cohort) -> dict[str, Block]:
 
 
 def spread(cohort: Cohort, address: str) -> dict[str, Block]:
-    from fastmm.dask_study import extract_on_cluster
+    from fastmm.findings.cluster import extract_on_cluster
 
     quiet = lambda name: lambda done, total: None  # noqa: E731
     return extract_on_cluster(cohort, MODALITIES, address, "cpu", Stopwatch(), quiet, 0)[0]

@@ -35,9 +35,9 @@ def memory(kind):
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith(kind))
 start, wall, busy = memory("VmRSS"), time.perf_counter(), time.process_time()
-import fastmm.cli, fastmm.console
+import fastmm.cli, fastmm.commands.console
 from pathlib import Path
-from fastmm.jobs import train_job
+from fastmm.jobs.training import train_job
 file, images, tables = json.loads(sys.argv[1])
 train_job(Path(file), Path(file).parent / "out", label="malignant", group="patient",
           images=images, tables=tables, title="a run", device="cpu")

@@ -27,13 +27,13 @@ from fastmm.bench.machine import describe
 from fastmm.blocks import Block
 from fastmm.datasets import make_cohort
 from fastmm.findings.validation import FEW, REPEATS
+from fastmm.jobs.plan_table import say_seconds
 from fastmm.modalities import ImageModality
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.planner import plan
 from fastmm.planning import rates
 from fastmm.planning.fit_costs import Fit, fit_parts, fit_work
 from fastmm.planning.machines import STATED_GPU, STATED_NODE, Machine, this_machine
-from fastmm.planning.showing import say_seconds
 from fastmm.solve.kernel.lssvm import LSSVC
 from fastmm.solve.ridge.search import RidgeCV
 from fastmm.validate.out_of_fold import out_of_fold

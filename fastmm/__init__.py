@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from fastmm.batch import load_images as load_images
     from fastmm.convolution_kernels import convolutional_kernel as convolutional_kernel
     from fastmm.deep.classifier import DeepClassifier as DeepClassifier
     from fastmm.deep_kernels import arccos_kernel as arccos_kernel
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from fastmm.image.resampling import resample as resample
     from fastmm.image.resizing import resize as resize
     from fastmm.image.sampling import sample_patches as sample_patches
+    from fastmm.loading.batch import load_images as load_images
     from fastmm.modalities import ImageModality as ImageModality
     from fastmm.modalities import TableModality as TableModality
     from fastmm.model_file import load_model as load_model
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from fastmm.solve.svm.svm import SVC as SVC
 
 _HOMES = {
-    "load_images": "batch",
+    "load_images": "loading.batch",
     "convolutional_kernel": "convolution_kernels",
     "DeepClassifier": "deep.classifier",
     "PatchDictionary": "features.dictionary",

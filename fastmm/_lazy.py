@@ -71,7 +71,7 @@ def streamed(spatial: str | int, cost: Cost | None = None) -> Callable[[F], F]:
             images = named.pop(next(iter(parameters.parameters)))
             if type(images).__module__.startswith("dask."):
                 refuse_for_dask(memory_limit, out)
-                from fastmm.dask_images import map_images
+                from fastmm.streams.dask_images import map_images
 
                 return map_images(entry, images, _spatial(spatial, named), named)
             if memory_limit is None and out is None and _is_plain(images):
@@ -98,7 +98,7 @@ def streamed_transform(method: F) -> F:
             return method(self, images)
         if type(images).__module__.startswith("dask."):
             refuse_for_dask(memory_limit, out)
-            from fastmm.dask_images import map_images
+            from fastmm.streams.dask_images import map_images
 
             return map_images(getattr(self, name), images, images.ndim - 1, {})
         if memory_limit is None and out is None and _is_plain(images):

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import one_of
-from fastmm.cohort_files import find_masks, find_paths, named_columns
-from fastmm.cohort_labels import KINDS, read_labels
-from fastmm.cohort_tables import TableSource, places, read_table
+from fastmm.cohorts.files import find_masks, find_paths, named_columns
+from fastmm.cohorts.labels import KINDS, read_labels
+from fastmm.cohorts.tables import TableSource, places, read_table
 from fastmm.errors import CohortError
 from fastmm.features.table import is_blank, parse_number
 from fastmm.read.table import Rows, read_rows
@@ -133,7 +133,7 @@ def read_cohort(
     --------
     >>> import tempfile, pathlib
     >>> from fastmm.cohort import read_cohort
-    >>> from fastmm.cohort_tables import TableSource
+    >>> from fastmm.cohorts.tables import TableSource
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "cohort.csv"
     >>> _ = file.write_text("patient,ill,age\na,0,50\nb,1,60\nc,0,55\nd,1,70\n")
     >>> read_cohort(file, label="ill", tables={"case": TableSource(("age",))}).y

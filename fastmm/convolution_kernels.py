@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._device_memory import tells_of_memory
-from fastmm.convolution_grams import convolved, network
+from fastmm.grams.convolution import convolved, network
 from fastmm.patch_kernels import take_images
 
 __all__ = ["convolutional_kernel"]

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fastmm._tiled import tiled
-from fastmm.arc_grams import Layers, arccos_layers, layered, ntk_layers
-from fastmm.kernel_matrices import take_rows
+from fastmm.grams.arc import Layers, arccos_layers, layered, ntk_layers
+from fastmm.grams.matrices import take_rows
+from fastmm.grams.tiled import tiled
 
 __all__ = ["arccos_kernel", "ntk_kernel"]
 

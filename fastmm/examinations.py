@@ -9,7 +9,7 @@ from typing import Any
 
 from fastmm.blocks import Examinations
 from fastmm.errors import CohortError, GeometryError
-from fastmm.region_features import spread_sizes
+from fastmm.regions.features import spread_sizes
 
 __all__ = ["load_all", "load_in_turn"]
 
@@ -87,7 +87,7 @@ def _options(modality: Any, device: str) -> dict[str, Any]:
 
 
 def _load_whole(modality: Any, given: Any, device: str, progress: Any) -> Examinations:
-    from fastmm.batch_rows import load_rows
+    from fastmm.loading.rows import load_rows
 
     options = _options(modality, device)
     rows = load_rows(given, modality.shape, progress=progress or False, **options)
@@ -95,9 +95,9 @@ def _load_whole(modality: Any, given: Any, device: str, progress: Any) -> Examin
 
 
 def _whole_in_turn(modality: Any, given: Any, device: str, limit: int) -> Iterator[Examinations]:
-    from fastmm.batch_options import check_options, check_paths
-    from fastmm.batch_parts import Budget, plan_parts
-    from fastmm.batch_rows import ImageRows, allocate, fill_plan, warn_of
+    from fastmm.loading.options import check_options, check_paths
+    from fastmm.loading.parts import Budget, plan_parts
+    from fastmm.loading.rows import ImageRows, allocate, fill_plan, warn_of
     from fastmm.read.ahead import READERS
 
     options = check_options(modality.shape, **_options(modality, device))
@@ -144,8 +144,8 @@ def _regions_in_turn(modality: Any, given: Any, device: str, limit: int) -> Iter
 
 def _regions(modality: Any, given: Any, device: str, limit: int | None = None) -> Iterator[Any]:
     from fastmm._space import space_for
-    from fastmm.region_memory import check_region
-    from fastmm.regions import read_region
+    from fastmm.regions.cropping import read_region
+    from fastmm.regions.memory import check_region
 
     space = space_for(device)
     for path, mask in given:

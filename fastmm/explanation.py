@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmm._check import integer
 from fastmm.blocks import Block, spread_slices
-from fastmm.fused_kernels import combine, shares
-from fastmm.multimodal_base import mean_by
-from fastmm.slopes import LINEAR, Slopes, slopes_of
+from fastmm.explain.slopes import LINEAR, Slopes, slopes_of
+from fastmm.fusion.fused_kernels import combine, shares
+from fastmm.fusion.multimodal_base import mean_by
 
 __all__ = [
     "PathParts",

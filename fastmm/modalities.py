@@ -16,7 +16,7 @@ from fastmm.examinations import load_all, load_in_turn
 from fastmm.features.regional import slice_statistics
 from fastmm.features.table import Columns, TableEncoder, parse_table
 from fastmm.image.patches import extract_patches
-from fastmm.region_features import with_sizes
+from fastmm.regions.features import with_sizes
 from fastmm.streams.limits import check_limit
 
 __all__ = ["ImageModality", "TableModality"]

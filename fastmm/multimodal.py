@@ -9,13 +9,13 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from fastmm._check import finite, one_of
-from fastmm.conformity import Conformity
-from fastmm.fused_solvers import CLASSIFIERS
-from fastmm.multimodal_base import Multimodal, mean_by
-from fastmm.similarity import training_cases
+from fastmm.explain.similarity import training_cases
+from fastmm.fusion.fused_solvers import CLASSIFIERS
+from fastmm.fusion.multimodal_base import Multimodal, mean_by
 from fastmm.solve.grouped import make_folds
 from fastmm.validate.calibration import calibrated, fit_calibration
 from fastmm.validate.conformal_sets import leads
+from fastmm.validate.conformity import Conformity
 from fastmm.validate.resampling import coverage
 
 __all__ = ["MultimodalClassifier"]
@@ -78,13 +78,13 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
         How scores become probabilities; see `fastmm.validate.calibration`.
     cases_ : dict or None
         Of kernel machines: examination and class of each training row; see
-        `fastmm.similarity`.
+        `fastmm.explain.similarity`.
 
     Notes
     -----
     Weights start from what each modality tells alone of left-out groups; they and widths are
     found by L-BFGS from the gradient of the left-out loss, about 15 evaluations of 3 n^3 flops
-    each (see `fastmm.tuning`), on at most 1,500 rows. "svm" takes those of the LS-SVM, and
+    each (see `fastmm.fusion.tuning`), on at most 1,500 rows. "svm" takes those of the LS-SVM, and
     searches its C.
 
     Examples

@@ -9,11 +9,11 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from fastmm._check import finite, real
-from fastmm.conformity import Conformity
-from fastmm.fused_solvers import REGRESSORS
-from fastmm.multimodal_base import Multimodal, mean_by
-from fastmm.similarity import training_cases
+from fastmm.explain.similarity import training_cases
+from fastmm.fusion.fused_solvers import REGRESSORS
+from fastmm.fusion.multimodal_base import Multimodal, mean_by
 from fastmm.solve.grouped import make_folds
+from fastmm.validate.conformity import Conformity
 from fastmm.validate.resampling import coverage
 
 __all__ = ["MultimodalRegressor"]

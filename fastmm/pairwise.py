@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastmm._tiled import tiled
-from fastmm.kernel_matrices import laplacian, linear, polynomial, rbf, take_rows, width_of
+from fastmm.grams.matrices import laplacian, linear, polynomial, rbf, take_rows, width_of
+from fastmm.grams.tiled import tiled
 
 __all__ = ["laplacian_kernel", "linear_kernel", "polynomial_kernel", "rbf_kernel"]
 

@@ -11,8 +11,8 @@ from fastmm._check import dtype_of_result, finite, one_of, real
 from fastmm._device_memory import tells_of_memory
 from fastmm._interp import canonical
 from fastmm._space import Space, enter
-from fastmm.kernel_matrices import scaled, width_of
-from fastmm.patch_grams import PatchPairs, linear_patches, patch_pairs, rbf_patches
+from fastmm.grams.matrices import scaled, width_of
+from fastmm.grams.patches import PatchPairs, linear_patches, patch_pairs, rbf_patches
 
 __all__ = ["pairs_of", "patch_gram", "patch_kernel", "take_images"]
 

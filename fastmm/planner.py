@@ -275,7 +275,7 @@ def _threads(scheduler: str | None, workers: int | None, device: str) -> int | N
         )
     if workers is not None:
         return integer(workers, "workers")
-    from fastmm.dask_study import count_threads
+    from fastmm.findings.cluster import count_threads
 
     return count_threads(scheduler or "")
 

@@ -8,50 +8,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
 from fastmm import __version__
 from fastmm.blocks import Block
 from fastmm.cohort import Cohort
 from fastmm.environment import environment
 from fastmm.findings.describing import describe_cohort, variance_shares
+from fastmm.findings.held_out_numbers import HeldOutNumbers, describe_leaving_out, leave_out
 from fastmm.findings.reading import Task, read_blocks
-from fastmm.findings.scoring import CONFIDENCE, RESAMPLES
+from fastmm.findings.scoring_numbers import compare_errors, score_numbers
 from fastmm.findings.validation import name_set
 from fastmm.multimodal_regressor import MultimodalRegressor
-from fastmm.solve.grouped import make_folds
 from fastmm.stopwatch import Stopwatch
-from fastmm.validate.number_scores import (
-    bootstrap_error,
-    bootstrap_error_difference,
-    bootstrap_r2,
-)
 
-__all__ = ["COVERED", "HeldOutNumbers", "RegressionStudy", "run_regression"]
-
-COVERED = 0.9  # what the intervals of predictions are to hold
-_MOST_FOLDS = 100
-
-
-@dataclass(frozen=True)
-class HeldOutNumbers:
-    """Predictions of each row by a model that never saw its patient.
-
-    Attributes
-    ----------
-    prediction, low, high : arrays of shape (n,)
-        Numbers, and the ends of their conformal intervals.
-    guess : array of shape (n,)
-        Mean label of the rows each model was fitted to.
-    folds : int
-        How many models there were.
-    """
-
-    prediction: Any
-    low: Any
-    high: Any
-    guess: Any
-    folds: int
+__all__ = ["RegressionStudy", "run_regression"]
 
 
 @dataclass(frozen=True)
@@ -129,7 +99,11 @@ def run_regression(
             stage.fits += held_out.folds
         found[kind, label] = (rows, held_out)
         scores.append(
-            {"model": kind, "features": label, **_score(y[rows], held_out, cohort.groups[rows])}
+            {
+                "model": kind,
+                "features": label,
+                **score_numbers(y[rows], held_out, cohort.groups[rows]),
+            }
         )
         progress(len(found), len(plans))
     chosen = {"model": models[0], "features": name_set(sets[-1], len(modalities))}
@@ -144,10 +118,10 @@ def run_regression(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "fastmm": __version__,
         "cohort": _described(cohort, modalities, blocks),
-        "validation": _scheme(held_out, cohort),
+        "validation": describe_leaving_out(held_out, cohort),
         "scores": scores,
         "chosen": chosen,
-        "comparison": _compare(y, cohort.groups, found, scores, chosen),
+        "comparison": compare_errors(y, cohort.groups, found, scores, chosen),
         "predictions": {
             "observed": y.tolist(),
             "predicted": held_out.prediction.tolist(),
@@ -159,26 +133,6 @@ def run_regression(
         "environment": environment(),
     }
     return RegressionStudy(results, final, held_out, pictures)
-
-
-def leave_out(
-    model: MultimodalRegressor, blocks: Mapping[str, Block], y: Any, groups: Any
-) -> HeldOutNumbers:
-    """Predict each row by a model fitted without its group; 10 folds of more than 100."""
-    count = len(set(groups.tolist()))
-    folds = make_folds(len(y), groups, None if count <= _MOST_FOLDS else 10)
-    found = np.empty((4, len(y)))
-    for fold in range(folds.n_folds):
-        test = folds.codes == fold
-        if set(groups[test]) & set(groups[~test]):
-            raise RuntimeError("A patient stood in training and test.")
-        train = {name: block.take(~test) for name, block in blocks.items()}
-        fitted = clone(model).fit(train, y[~test], groups=groups[~test])
-        prediction = fitted.predict({name: block.take(test) for name, block in blocks.items()})
-        found[0, test] = prediction
-        found[1, test], found[2, test] = fitted.intervals(prediction, COVERED)
-        found[3, test] = y[~test].mean()
-    return HeldOutNumbers(found[0], found[1], found[2], found[3], folds.n_folds)
 
 
 def _regressor(
@@ -194,53 +148,6 @@ def _regressor(
     return MultimodalRegressor(own, solver=solver, fusion=fusion, interactions=interactions)
 
 
-def _score(y: Any, held_out: HeldOutNumbers, groups: Any) -> dict[str, Any]:
-    how: dict[str, Any] = {"n_resamples": RESAMPLES, "confidence": CONFIDENCE}
-    numbers: dict[str, Any] = {}
-    for name, found in (
-        ("r2", bootstrap_r2(y, held_out.prediction, groups, **how)),
-        ("mae", bootstrap_error(y, held_out.prediction, groups, **how)),
-    ):
-        numbers[name], numbers[f"{name}_low"], numbers[f"{name}_high"] = found
-    width = held_out.high - held_out.low
-    inside = (held_out.low <= y) & (y <= held_out.high)
-    return {
-        **numbers,
-        "mae_guess": float(abs(y - held_out.guess).mean()),
-        "interval_confidence": COVERED,
-        "interval_coverage": float(inside.mean()),
-        "interval_width": float(np.median(width)),
-        "n": len(y),
-        "patients": len(set(groups.tolist())),
-        "folds": held_out.folds,
-    }
-
-
-def _compare(y: Any, groups: Any, found: Any, scores: Any, chosen: Any) -> dict[str, Any] | None:
-    """Compare the fused model with the single modality of the least error, on common rows."""
-    singles = [
-        row for row in scores
-        if row["model"] == chosen["model"] and row["features"] != chosen["features"]
-    ]  # fmt: skip
-    if not singles:
-        return None
-    best = min(singles, key=lambda row: row["mae"])
-    rows, alone = found[best["model"], best["features"]]
-    fused = found[chosen["model"], chosen["features"]][1]
-    difference = bootstrap_error_difference(
-        y[rows], fused.prediction[rows], alone.prediction, groups[rows],
-        n_resamples=RESAMPLES, confidence=CONFIDENCE,
-    )  # fmt: skip
-    return {
-        "fused": chosen["features"],
-        "single": best["features"],
-        "mae_difference": difference.value,
-        "mae_difference_low": difference.low,
-        "mae_difference_high": difference.high,
-        "n": int(rows.sum()),
-    }
-
-
 def _described(
     cohort: Cohort, modalities: Mapping[str, Any], blocks: Mapping[str, Block]
 ) -> dict[str, Any]:
@@ -252,18 +159,3 @@ def _described(
     spread = {"lowest": low, "lower quartile": quarter, "median": median,
               "upper quartile": most, "highest": high}  # fmt: skip
     return {**about, "values": spread}
-
-
-def _scheme(held_out: HeldOutNumbers, cohort: Cohort) -> dict[str, Any]:
-    what = "patient" if cohort.grouped else "row"
-    one_out = held_out.folds == cohort.patients
-    return {
-        "scheme": f"leave one {what} out" if one_out else f"{held_out.folds} folds of {what}s",
-        "detail": (
-            "Nested: means and scales, categories, weights of modalities, widths of kernels, the "
-            f"penalty and the widths of the intervals are learned anew without the {what}s that "
-            "are predicted."
-        ),
-        "bootstrap": RESAMPLES,
-        "confidence": CONFIDENCE,
-    }

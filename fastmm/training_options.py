@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastmm.cohort_tables import TableSource
+from fastmm.cohorts.tables import TableSource
 
 __all__ = ["check_columns", "image_defaults", "name_tables"]
 
@@ -19,7 +19,7 @@ def check_columns(options: Mapping[str, Any]) -> None:
     Parameters
     ----------
     options : mapping
-        As `fastmm.jobs.train_job` takes them.
+        As `fastmm.jobs.training.train_job` takes them.
 
     Raises
     ------

@@ -15,8 +15,12 @@ from fastmm import (
     RidgeCV,
     extract_patches,
 )
-from fastmm.attribution import column_contributions, position_contributions
-from fastmm.patch_attribution import patch_contributions, pixel_contributions, spread_patches
+from fastmm.explain.attribution import column_contributions, position_contributions
+from fastmm.explain.patch_attribution import (
+    patch_contributions,
+    pixel_contributions,
+    spread_patches,
+)
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(2.0, 1.0, (40, 6))

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from dicom_files import SERIES, image, write, write_series
 
-from fastmm import batch_device, batch_filling, batch_rows, batch_runs
-from fastmm.batch import load_images
-from fastmm.batch_rows import load_rows
 from fastmm.errors import DicomError, FastmmError, GeometryError
 from fastmm.image.resizing import resize
 from fastmm.kernels import _files
+from fastmm.loading import device as on_device
+from fastmm.loading import filling, runs
+from fastmm.loading import rows as batch_rows
+from fastmm.loading.batch import load_images
+from fastmm.loading.rows import load_rows
 from fastmm.read.reading import read_volume
 from fastmm.read.rows import series_units
 
@@ -128,11 +130,11 @@ def test_short_series_of_many_kinds_share_a_call(tmp_path, monkeypatch):
         )
     paths = sorted(tmp_path.iterdir())
     paths.insert(9, write(tmp_path / "wide.dcm", image(1).astype("u4")))
-    monkeypatch.setattr(batch_runs, "CORES", 1)
+    monkeypatch.setattr(runs, "CORES", 1)
     calls: list[int] = []
-    original = batch_filling.load_plain
+    original = filling.load_plain
     monkeypatch.setattr(
-        batch_filling,
+        filling,
         "load_plain",
         lambda out, runs, options: calls.append(len(runs)) or original(out, runs, options),
     )
@@ -147,9 +149,9 @@ def test_short_series_of_many_kinds_share_a_call(tmp_path, monkeypatch):
 def test_common_files_take_the_compiled_way(tmp_path, monkeypatch):
     paths = _mixed(tmp_path)
     decoded: list[Path] = []
-    original = batch_filling.read_filled
+    original = filling.read_filled
     monkeypatch.setattr(
-        batch_filling,
+        filling,
         "read_filled",
         lambda source, *more: decoded.append(source.path) or original(source, *more),
     )
@@ -163,8 +165,8 @@ def test_chunks_of_a_device_change_nothing(tmp_path, monkeypatch, options, chunk
     # The way to a GPU, with host memory in its place.
     paths = _mixed(tmp_path)
     expected = load_rows(paths, (5, 5), device="cpu", **options)
-    monkeypatch.setattr(batch_device, "_CHUNK_BYTES", chunk)
-    monkeypatch.setattr(batch_rows, "fill_rows", batch_device.fill_device_rows)
+    monkeypatch.setattr(on_device, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(batch_rows, "fill_rows", on_device.fill_device_rows)
     found = load_rows(paths, (5, 5), device="cpu", **options)
     np.testing.assert_array_equal(found.array, expected.array)
     assert found.n_bytes == expected.n_bytes
@@ -173,7 +175,7 @@ def test_chunks_of_a_device_change_nothing(tmp_path, monkeypatch, options, chunk
 @pytest.mark.parametrize("device", [False, True])
 def test_a_file_that_vanishes_after_its_header(tmp_path, monkeypatch, device):
     if device:
-        monkeypatch.setattr(batch_rows, "fill_rows", batch_device.fill_device_rows)
+        monkeypatch.setattr(batch_rows, "fill_rows", on_device.fill_device_rows)
     write_series(tmp_path, 30)
     victim = sorted(tmp_path.iterdir())[4]
     original = batch_rows.plan_rows
@@ -391,7 +393,7 @@ def test_arguments(arguments, error, what):
 @pytest.mark.parametrize("chunk", [5_000, 64 << 20])
 def test_the_gpu_agrees(tmp_path, monkeypatch, xp_any, options, chunk):
     paths = [*_mixed(tmp_path), tmp_path / "none.dcm"]
-    monkeypatch.setattr(batch_device, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(on_device, "_CHUNK_BYTES", chunk)
     there = load_rows(paths, (16, 12), device="cuda", on_error="skip", **options)
     here = load_rows(paths, (16, 12), device="cpu", on_error="skip", **options)
     assert there.counts == here.counts

@@ -16,9 +16,10 @@ from dicom_files import image, write
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from fastmm import cli, jobs, load_model
+from fastmm import cli, load_model
 from fastmm.commands.columns import check_choices, check_reading
 from fastmm.datasets import make_cohort
+from fastmm.jobs import training
 
 
 def typed(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -285,14 +286,14 @@ def test_an_end_in_the_middle_of_writing_leaves_the_former_files(cohort, tmp_pat
 
     output = tmp_path / "out"
     asked = {"label": "malignant", "group": "patient", "images": [], "tables": ["age,sex"]}
-    monkeypatch.setattr(jobs, "write_report", stop)
+    monkeypatch.setattr(training, "write_report", stop)
     with pytest.raises(KeyboardInterrupt):
-        jobs.train_job(cohort, output, **asked)
+        training.train_job(cohort, output, **asked)
     assert list(tmp_path.iterdir()) == []
     output.mkdir()
     (output / "model.fastmm").write_text("of an earlier run")
     with pytest.raises(KeyboardInterrupt):
-        jobs.train_job(cohort, output, **asked)
+        training.train_job(cohort, output, **asked)
     assert [p.name for p in output.iterdir()] == ["model.fastmm"]
     assert (output / "model.fastmm").read_text() == "of an earlier run"
 
@@ -301,7 +302,7 @@ def test_ctrl_c_is_one_line_and_status_130(monkeypatch, capsys, tmp_path):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jobs, "train_job", interrupt)
+    monkeypatch.setattr(training, "train_job", interrupt)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own
     monkeypatch.setattr(sys, "argv", ["fastmm", "train", "c.csv", "--label", "y"])
     with pytest.raises(SystemExit) as stopped:

@@ -6,9 +6,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from fastmm import cli, dask_study, planner
+from fastmm import cli, planner
 from fastmm.commands.plan import plan
 from fastmm.datasets import make_cohort
+from fastmm.findings import cluster
 from fastmm.planning.machines import STATED_NODE, this_machine
 
 
@@ -101,7 +102,7 @@ def test_a_number_as_a_label_is_planned(cohort):
 
 
 def test_mistakes_are_errors(cohort, monkeypatch):
-    monkeypatch.setattr(dask_study, "_WAIT", "300ms")
+    monkeypatch.setattr(cluster, "_WAIT", "300ms")
     assert "no dask scheduler" in str(typed(cohort, "--scheduler", "tcp://[::1]:1").exception)
     assert "cuda" in str(typed(cohort, "--workers", "2", "--device", "cuda").exception)
     assert "lacks" in str(typed(cohort, "--by", "grade").exception)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastmm.cohort import read_cohort
-from fastmm.cohort_tables import TableSource
+from fastmm.cohorts.tables import TableSource
 from fastmm.errors import CohortError
 
 

@@ -206,7 +206,7 @@ def _holds_files(path):
 
 
 def test_training_on_a_cluster_finds_the_same(cluster, patients, tmp_path):
-    from fastmm.jobs import train_job
+    from fastmm.jobs.training import train_job
 
     options = {
         "label": "malignant", "group": "patient", "images": ["ct", "mr"], "tables": ["age,sex"],
@@ -228,10 +228,10 @@ def test_training_on_a_cluster_finds_the_same(cluster, patients, tmp_path):
 
 
 def test_a_scheduler_that_is_not_there_is_an_error(monkeypatch):
-    from fastmm import dask_study
+    from fastmm.findings import cluster
 
-    monkeypatch.setattr(dask_study, "_WAIT", "1s")
-    missing = dask_study._connected("tcp://127.0.0.1:9")
+    monkeypatch.setattr(cluster, "_WAIT", "1s")
+    missing = cluster._connected("tcp://127.0.0.1:9")
     with pytest.raises(OSError, match="no dask scheduler at tcp://127"), missing:
         pass
 

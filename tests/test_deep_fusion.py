@@ -15,10 +15,10 @@ from fastmm import (
     save_model,
 )
 from fastmm.blocks import Block
-from fastmm.deep_fusion import epochs_for
 from fastmm.explanation import contributions, integrated_gradients
 from fastmm.findings.networks import validate_network
-from fastmm.novelty import leverage
+from fastmm.fusion.deep_fusion import epochs_for
+from fastmm.fusion.novelty import leverage
 from fastmm.validate.dealing import deal_rows
 
 pytest.importorskip("torch", reason="the network needs PyTorch")

@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 
 from fastmm import LSSVC, LSSVCCV, SVC, KernelRidge, KernelRidgeCV, arccos_kernel, ntk_kernel
-from fastmm.arc_grams import arccos_layers, ntk_layers
+from fastmm.grams.arc import arccos_layers, ntk_layers
 from fastmm.solve.kernel.gram import KernelFunction
 
 

@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.fileset import FileSet
 from pydicom.sequence import Sequence
 
-from fastmm.batch import load_images
 from fastmm.errors import DicomError
+from fastmm.loading.batch import load_images
 from fastmm.read.dicom.directory import is_directory, referenced_files
 from fastmm.read.reading import read_volume
 

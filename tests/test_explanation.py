@@ -16,13 +16,13 @@ from fastmm import (
     save_model,
 )
 from fastmm.blocks import Block, spread_slices
-from fastmm.contribution_maps import contribution_map, slice_contributions
+from fastmm.explain.contribution_maps import contribution_map, slice_contributions
+from fastmm.explain.overlays import draw_bars, draw_overlay
+from fastmm.explain.similarity import similar_cases
+from fastmm.explain.slopes import slopes_of
 from fastmm.explanation import contributions, feature_contributions, integrated_gradients
-from fastmm.novelty import leverage
-from fastmm.overlays import draw_bars, draw_overlay
-from fastmm.prediction_explanation import explain_predictions
-from fastmm.similarity import similar_cases
-from fastmm.slopes import slopes_of
+from fastmm.fusion.novelty import leverage
+from fastmm.prediction.explanation import explain_predictions
 
 MODALITIES = {
     "ct": ImageModality(shape=(16, 16), patch_size=(8, 8), step=4),
@@ -360,7 +360,7 @@ def test_what_has_no_explanation_says_so():
 
 @pytest.mark.parametrize(("solver", "fusion"), [("svm", "stack"), ("ridge", "late")])
 def test_files_of_three_classes_sum_to_each_score(solver, fusion, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastmm.prediction_explanation._AT_ONCE", 4)  # pieces join
+    monkeypatch.setattr("fastmm.prediction.explanation._AT_ONCE", 4)  # pieces join
     data, y = cohort(3)
     labels = np.array(["a", "b", "c"])[y]
     model = MultimodalClassifier(MODALITIES, solver=solver, fusion=fusion).fit(data, labels)

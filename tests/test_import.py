@@ -134,8 +134,20 @@ def test_imports_form_no_circle():
     TopologicalSorter(graph).prepare()  # raises CycleError
 
 
+def test_packages_form_no_circle():
+    names = {dotted(p) for p in MODULES}
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        if len(name := dotted(path).split(".")) > 1:
+            used = {n.split(".")[1] for n in imports(path, names, everywhere=True)}
+            graph.setdefault(name[1], set()).update(used - {name[1]})
+    assert {"read", "image", "solve", "validate", "fusion", "findings"} <= set(graph)
+    TopologicalSorter(graph).prepare()
+
+
 def test_data_flows_one_way():
-    order = ["read", "image", "features", "fuse", "pairwise", "solve", "validate"]
+    order = ["read", "image", "loading", "features", "regions", "fuse", "grams", "pairwise"]
+    order += ["solve", "validate", "fusion", "explain", "findings", "jobs", "commands"]
     names = {dotted(p) for p in MODULES}
     for path in MODULES:
         stage = dotted(path).split(".")[1] if dotted(path) != "fastmm" else ""

@@ -212,7 +212,7 @@ def test_the_smallest_penalty_is_exact_only_with_an_eigendecomposition():
 
 @pytest.mark.parametrize("kernel", ["rbf", "laplacian", "poly", "linear", "arccos"])
 def test_a_kernel_in_tiles_is_the_kernel(kernel):
-    from fastmm.arc_grams import arccos_layers
+    from fastmm.grams.arc import arccos_layers
 
     X = np.random.default_rng(0).normal(size=(150, 4)) + 2
     options = arccos_layers(1, 1) if kernel == "arccos" else None

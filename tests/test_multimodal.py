@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
 from fastmm import ImageModality, MultimodalClassifier, TableModality, load_model, save_model
-from fastmm.block_fusion import BlockFusion
 from fastmm.blocks import Block
+from fastmm.fusion.block_fusion import BlockFusion
 from fastmm.validate.out_of_fold import out_of_fold
 
 MODALITIES = {"ct": ImageModality(), "mr": ImageModality(), "case": TableModality()}

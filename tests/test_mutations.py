@@ -43,8 +43,8 @@ from test_frames import enhanced, group, measures, place, rescale, turned
 from test_nifti import nifti
 
 import fastmm
-from fastmm.batch_rows import load_rows
 from fastmm.errors import FastmmError
+from fastmm.loading.rows import load_rows
 
 COUNT = int(os.environ.get("FASTMM_MUTATIONS", "2000"))
 SHAPE = (40, 36)

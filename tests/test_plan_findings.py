@@ -7,7 +7,7 @@ import pytest
 
 import fastmm
 from fastmm.cohort import read_cohort
-from fastmm.cohort_tables import TableSource
+from fastmm.cohorts.tables import TableSource
 from fastmm.findings import learning, permuting, scoring
 from fastmm.modalities import TableModality
 from fastmm.planning.machines import STATED_NODE

@@ -53,7 +53,7 @@ def test_what_is_counted_is_in_the_folder(cohort):
 
 
 def test_the_modalities_are_those_of_a_training(cohort, monkeypatch, tmp_path):
-    from fastmm import jobs
+    from fastmm.jobs import training
 
     class CaughtError(Exception):
         pass
@@ -62,11 +62,11 @@ def test_the_modalities_are_those_of_a_training(cohort, monkeypatch, tmp_path):
         caught.update(modalities)
         raise CaughtError
 
-    monkeypatch.setattr(jobs, "run_study", catch)
+    monkeypatch.setattr(training, "run_study", catch)
     for model in ("ridge", "deep"):
         caught = {}
         with pytest.raises(CaughtError):
-            jobs.train_job(
+            training.train_job(
                 cohort, tmp_path / "out", label="malignant", group="patient", images=["ct"],
                 tables=[], models=(model,),
             )  # fmt: skip
@@ -108,7 +108,7 @@ def memory(kind):
 start = memory("VmRSS")
 import fastmm.cli
 from pathlib import Path
-from fastmm.jobs import train_job
+from fastmm.jobs.training import train_job
 file, model, images, tables = json.loads(sys.argv[1])
 train_job(Path(file), Path(file).parent / "out", label="malignant", group="patient",
           title="a run", images=images, tables=tables, models=(model,), device="cpu")

@@ -16,10 +16,10 @@ from PIL import Image
 import fastmm
 from fastmm._space import Space
 from fastmm.cohort import read_cohort
-from fastmm.cohort_features import extract_blocks
 from fastmm.errors import FastmmError
-from fastmm.region_memory import region_bytes
-from fastmm.regions import read_region
+from fastmm.findings.features import extract_blocks
+from fastmm.regions.cropping import read_region
+from fastmm.regions.memory import region_bytes
 from fastmm.streams.limits import check_limit
 
 SHAPE = (24, 96, 80)

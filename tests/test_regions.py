@@ -18,9 +18,9 @@ from fastmm.errors import CohortError, GeometryError
 from fastmm.features.regional import slice_statistics
 from fastmm.read.reading import read_volume
 from fastmm.read.volume import Volume
-from fastmm.region_features import statistic_names
-from fastmm.region_sizes import measure_region
-from fastmm.regions import mask_on, region_box
+from fastmm.regions.cropping import mask_on, region_box
+from fastmm.regions.features import statistic_names
+from fastmm.regions.sizes import measure_region
 from fastmm.validate.out_of_fold import out_of_fold
 
 

@@ -12,10 +12,10 @@ from sklearn.metrics import mean_absolute_error, r2_score
 
 from fastmm import load_model
 from fastmm.cohort import read_cohort
-from fastmm.cohort_tables import TableSource
+from fastmm.cohorts.tables import TableSource
 from fastmm.errors import CohortError
-from fastmm.jobs import train_job
-from fastmm.prediction_job import predict_job
+from fastmm.jobs.prediction import predict_job
+from fastmm.jobs.training import train_job
 from fastmm.validate.number_scores import (
     bootstrap_error,
     bootstrap_error_difference,

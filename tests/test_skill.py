@@ -6,10 +6,10 @@ from sklearn.kernel_ridge import KernelRidge
 
 from fastmm import ImageModality, MultimodalClassifier
 from fastmm.blocks import Block
-from fastmm.fused_kernels import FusedKernel
-from fastmm.skill import _skill, drawn_together, skill_weights
+from fastmm.fusion.fused_kernels import FusedKernel
+from fastmm.fusion.skill import _skill, drawn_together, skill_weights
+from fastmm.fusion.tuning import tune
 from fastmm.solve.grouped import make_folds
-from fastmm.tuning import tune
 
 ALPHAS = (0.01, 0.3, 10.0)
 
@@ -84,7 +84,7 @@ def test_the_search_ends_no_higher_than_where_it_started():
     held = tune(kernel, y, root, folds, (1e-3, 1e3), free_weights=False, start=start)
 
     def loss(found):
-        from fastmm.left_out_loss import left_out
+        from fastmm.fusion.left_out_loss import left_out
 
         theta = np.log([found.weights[name] for name in rows])
         left = left_out(kernel.matrix(theta), found.alpha, y, root, folds)

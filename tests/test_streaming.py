@@ -394,7 +394,7 @@ def test_examinations_in_turn_give_the_same_features(scans, pool):
 
 
 def test_a_training_in_turn_is_the_same_training(scans, tmp_path):
-    from fastmm.jobs import train_job
+    from fastmm.jobs.training import train_job
 
     file, _ = scans
     found = []

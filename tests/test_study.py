@@ -18,7 +18,7 @@ from sklearn.metrics import (
 
 from fastmm import TableModality
 from fastmm.cohort import read_cohort
-from fastmm.cohort_tables import TableSource
+from fastmm.cohorts.tables import TableSource
 from fastmm.errors import CohortError
 from fastmm.findings import learning, permuting, scoring
 from fastmm.findings.describing import describe_cohort
@@ -387,7 +387,7 @@ def test_scores_that_separate_have_a_slope_without_bound():
 
 
 def test_predictions_file_and_report_agree(made, tmp_path):
-    from fastmm.prediction_files import write_predictions
+    from fastmm.prediction.files import write_predictions
 
     cohort, found = made
     held_out = found.held_out
@@ -401,7 +401,7 @@ def test_predictions_file_and_report_agree(made, tmp_path):
 
 def test_a_study_of_networks_says_what_it_left_out(tmp_path, monkeypatch):
     pytest.importorskip("torch", reason="the network needs PyTorch")
-    from fastmm import deep_fusion
+    from fastmm.fusion import deep_fusion
 
     monkeypatch.setattr(deep_fusion, "_MOST", 3)
     told = []

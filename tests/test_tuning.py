@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fastmm.fused_kernels import FusedKernel, combine
-from fastmm.left_out_loss import held_out_loss, left_out, left_out_path
+from fastmm.fusion.fused_kernels import FusedKernel, combine
+from fastmm.fusion.left_out_loss import held_out_loss, left_out, left_out_path
+from fastmm.fusion.tuning import tune
 from fastmm.solve.grouped import make_folds
-from fastmm.tuning import tune
 
 FORMS = [("linear", False), ("joint", False), ("rbf", False), ("rbf", True)]
 

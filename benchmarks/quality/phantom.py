@@ -21,7 +21,7 @@ import numpy as np
 from fastmm import ImageModality, MultimodalClassifier, TableModality
 from fastmm.blocks import Block
 from fastmm.cohort import read_cohort
-from fastmm.cohort_tables import TableSource
+from fastmm.cohorts.tables import TableSource
 from fastmm.datasets import make_cohort
 from fastmm.metrics import roc_auc_score
 from fastmm.phantom.disease import SIGNS, ideal_area

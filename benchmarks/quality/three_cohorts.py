@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from fastmm import ImageModality, MultimodalClassifier, TableModality
 from fastmm.blocks import Block
 from fastmm.cohort import read_cohort
-from fastmm.cohort_tables import TableSource
+from fastmm.cohorts.tables import TableSource
 
 __all__ = ["NAMES", "Data", "fit", "folds_of_patients", "read"]
 

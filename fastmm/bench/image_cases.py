@@ -21,7 +21,7 @@ _RESIZE_FLOPS = 6  # three products and three sums for each value
 
 def load_case(space: Space, n: int) -> Case:
     """Read `n` CT slices from files, rescaled, windowed and resized."""
-    from fastmm.batch import load_images
+    from fastmm.loading.batch import load_images
 
     rng = np.random.default_rng(0)
     stored = rng.integers(0, 4096, (8, BEFORE, BEFORE), np.int16)

@@ -19,8 +19,8 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the synthetic cohort.")] = 0,
 ) -> None:
     """Run the whole job on a synthetic cohort."""
-    from fastmm.console import progress_bars, show_study
-    from fastmm.jobs import demo_cohort, train_job
+    from fastmm.commands.console import progress_bars, show_study
+    from fastmm.jobs.training import demo_cohort, train_job
     from fastmm.stopwatch import Stopwatch
 
     watch = Stopwatch()

@@ -12,7 +12,7 @@ __all__ = ["info"]
 def info() -> None:
     """Print versions and devices, and what would run where."""
     from fastmm._space import _cuda_fault
-    from fastmm.console import show_facts
+    from fastmm.commands.console import show_facts
     from fastmm.environment import environment
     from fastmm.kernels._cache import cache_folder
 

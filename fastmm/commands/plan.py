@@ -33,7 +33,7 @@ def plan(
     Headers of a sample are read, no pixel; rates of this machine are measured. With
     --scheduler, reading and features are divided by the threads of its workers.
     """
-    from fastmm.plan_job import plan_job
+    from fastmm.jobs.planning import plan_job
     from fastmm.training_options import check_columns
 
     check_columns(training)

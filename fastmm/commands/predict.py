@@ -36,8 +36,8 @@ def predict(
     ids: Ids = False,
 ) -> None:
     """Apply a trained model to new examinations."""
-    from fastmm.console import progress_bars
-    from fastmm.prediction_job import predict_job
+    from fastmm.commands.console import progress_bars
+    from fastmm.jobs.prediction import predict_job
 
     notes: list[str] = []
     with progress_bars() as task:

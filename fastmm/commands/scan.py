@@ -21,6 +21,6 @@ def scan(
     ] = None,
 ) -> None:
     """List what a folder holds, by series; no pixel is decoded."""
-    from fastmm.scan_job import scan_job
+    from fastmm.jobs.scanning import scan_job
 
     scan_job(folder, ids=ids, output=output)

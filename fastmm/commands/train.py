@@ -15,8 +15,8 @@ __all__ = ["train"]
 @of_training
 def train(training: dict[str, Any]) -> None:
     """Train and validate a model on a cohort."""
-    from fastmm.console import progress_bars, show_regression, show_study
-    from fastmm.jobs import train_job
+    from fastmm.commands.console import progress_bars, show_regression, show_study
+    from fastmm.jobs.training import train_job
 
     file = training["cohort_file"]
     with progress_bars() as bars:

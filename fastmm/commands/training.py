@@ -85,7 +85,7 @@ def _read(
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
 ) -> dict[str, Any]:
-    """Return the options as `fastmm.jobs.train_job` takes them."""
+    """Return the options as `fastmm.jobs.training.train_job` takes them."""
     check_choices(model, fusion, interactions, task)
     check_reading(pool, outside, device)
     return {

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmm.block_fusion import BlockFusion
 from fastmm.blocks import Block, spread_slices
 from fastmm.findings.validation import Plan
-from fastmm.fused_solvers import form_of
+from fastmm.fusion.block_fusion import BlockFusion
+from fastmm.fusion.fused_solvers import form_of
 from fastmm.pairwise import rbf_kernel
 
 __all__ = ["ALPHAS", "Design", "make_design"]
@@ -31,7 +31,7 @@ class Design(NamedTuple):
     matrix : array of shape (n, d) or (n, n)
         Rows; or a kernel, where `form` is "rbf".
     form : {"linear", "joint", "rbf"}
-        What a solver makes of it; see `fastmm.fused_solvers.form_of`.
+        What a solver makes of it; see `fastmm.fusion.fused_solvers.form_of`.
     gamma : float
         Width of the kernel of "joint".
     owner : int array of shape (n,)

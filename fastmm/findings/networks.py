@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastmm.blocks import Block
-from fastmm.deep_fusion import FOLDS
+from fastmm.fusion.deep_fusion import FOLDS
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.validate.calibration import calibrated, fit_calibration
 from fastmm.validate.dealing import deal_rows

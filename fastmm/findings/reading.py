@@ -9,7 +9,7 @@ import numpy as np
 
 from fastmm.blocks import Block
 from fastmm.cohort import Cohort
-from fastmm.cohort_features import extract_blocks
+from fastmm.findings.features import extract_blocks
 from fastmm.stopwatch import Stopwatch
 from fastmm.streams.limits import check_limit
 
@@ -34,7 +34,7 @@ def read_blocks(
     if scheduler is None:
         blocks, images = extract_blocks(cohort, modalities, device, watch, task, _PICTURES, limit)
     else:
-        from fastmm.dask_study import extract_on_cluster
+        from fastmm.findings.cluster import extract_on_cluster
 
         blocks, images = extract_on_cluster(
             cohort, modalities, scheduler, device, watch, task, _PICTURES

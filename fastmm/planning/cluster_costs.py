@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fastmm.dask_tasks import task_size
+from fastmm.findings.cluster_tasks import task_size
 from fastmm.planning import rates
 from fastmm.planning.image_costs import feature_work, reading_work
 from fastmm.planning.machines import Machine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-from fastmm.deep_fusion import FOLDS, epochs_for
+from fastmm.fusion.deep_fusion import FOLDS, epochs_for
 from fastmm.planning import rates
 from fastmm.planning.sizes import ImageSize, StudySize
 from fastmm.planning.work import Work

@@ -40,7 +40,7 @@ class Fit:
 
     @property
     def form(self) -> str:
-        """Which kernel is seen; see `fastmm.fused_solvers.form_of`."""
+        """Which kernel is seen; see `fastmm.fusion.fused_solvers.form_of`."""
         if self.fusion == "kernel":
             return "rbf"
         return "linear" if self.solver in ("ridge", "linear") else "joint"

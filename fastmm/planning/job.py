@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fastmm.deep_fusion import FOLDS as NETWORK_FOLDS
+from fastmm.fusion.deep_fusion import FOLDS as NETWORK_FOLDS
 from fastmm.planning.fit_costs import Fit
 from fastmm.planning.sizes import StudySize
 

@@ -27,7 +27,7 @@ def over_chunks(method: F) -> F:
         if is_dask(X):
             from sklearn.utils.validation import check_is_fitted
 
-            from fastmm.dask_rows import map_rows
+            from fastmm.solve.chunked.dask_rows import map_rows
 
             check_is_fitted(self)
             return map_rows(method.__get__(_without_names(self, X)), X)

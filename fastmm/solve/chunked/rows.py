@@ -20,7 +20,7 @@ _COPIES = 4  # of an n x n kernel matrix, that an exact kernel machine holds
 def rows_of(X: Any, limit: int | str | None) -> Rows | None:
     """Return the rows of `X` if they come in chunks: of dask arrays, or under a limit."""
     if is_dask(X):
-        from fastmm.dask_rows import DaskRows
+        from fastmm.solve.chunked.dask_rows import DaskRows
 
         return DaskRows(X, check_limit(limit))
     if isinstance(X, Rows):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fastmm import kernel_matrices
 from fastmm._space import Space
+from fastmm.grams import matrices
 from fastmm.solve.kernel.exact import training_gram
 from fastmm.solve.kernel.gram import KernelFunction
 
@@ -62,7 +62,7 @@ def kernel_grams(
     gammas = [float(function.gamma or 0.0) for function in functions]
     if kernel == "rbf":
         rows = rows - rows.mean(axis=0)
-        inner = kernel_matrices.linear(rows, None)
+        inner = matrices.linear(rows, None)
         for gamma in gammas:
             yield _gaussian(inner, rows, gamma, space)
         return
@@ -79,8 +79,8 @@ def _gaussian(inner: Any, rows: Any, gamma: float, space: Space) -> Any:
     norms, largest = inner.diagonal().copy(), float(np.finfo(np.float64).max)
     if not bool((norms < largest / 4).all()):
         raise ValueError("`X` is so large that distances overflow float64; rescale it first.")
-    if kernel_matrices.is_far([norms], gamma, inner.dtype):
-        return kernel_matrices.rbf(rows, None, gamma, space)
+    if matrices.is_far([norms], gamma, inner.dtype):
+        return matrices.rbf(rows, None, gamma, space)
     gram, width = inner.copy(), space.asarray(np.array([min(gamma, largest)]))
     space.launch(rbf["float64"], gram.size, gram, norms, norms[None], width)
     return gram

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmm import kernel_matrices
 from fastmm._check import finite, integer, number, one_of, real
 from fastmm._space import Space, enter
-from fastmm.arc_grams import layered, layered_diagonal
+from fastmm.grams import matrices
+from fastmm.grams.arc import layered, layered_diagonal
 from fastmm.solve.chunked.base import Rows
 from fastmm.solve.chunked.moments import total_variance
 
@@ -100,15 +100,15 @@ class KernelFunction(NamedTuple):
         space, X, Y = _wide(X, Y)
         space = replace(space, parallel=space.parallel and self.parallel)
         if self.kernel == "linear":
-            return kernel_matrices.linear(X, Y)
+            return matrices.linear(X, Y)
         if self.kernel in ("arccos", "ntk"):
             return layered(X, Y, self.options, space)
         if self.kernel in _OF_IMAGES:
             return self.options.gram(X, Y, self.gamma, space)
         gamma: float = self.gamma  # type: ignore[assignment]
         if self.kernel == "poly":
-            return kernel_matrices.polynomial(X, Y, gamma, self.degree, self.coef0, space)
-        of = kernel_matrices.rbf if self.kernel == "rbf" else kernel_matrices.laplacian
+            return matrices.polynomial(X, Y, gamma, self.degree, self.coef0, space)
+        of = matrices.rbf if self.kernel == "rbf" else matrices.laplacian
         return of(X, Y, gamma, space)
 
 
@@ -147,12 +147,12 @@ def width(
         return 1.0 / d
     # Weighted, so that a weight of 2 is a row that came twice.
     if isinstance(X, Rows):
-        return kernel_matrices.scaled(d, total_variance(X, weight), kernel)
-    if kernel_matrices.is_constant(X):
-        return kernel_matrices.scaled(d, 0.0, kernel)
+        return matrices.scaled(d, total_variance(X, weight), kernel)
+    if matrices.is_constant(X):
+        return matrices.scaled(d, 0.0, kernel)
     per_row = (X - xp.average(_row_means(X), weights=weight)) ** 2
     variance = float(xp.average(_row_means(per_row), weights=weight))
-    return kernel_matrices.scaled(d, variance, kernel)
+    return matrices.scaled(d, variance, kernel)
 
 
 def centre(X: Any) -> Any:

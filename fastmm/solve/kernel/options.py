@@ -10,9 +10,9 @@ import numpy as np
 
 from fastmm._check import one_of, sizes
 from fastmm._space import Space
-from fastmm.arc_grams import Layers, arccos_layers, ntk_layers
-from fastmm.convolution_grams import Network, convolved, network
-from fastmm.patch_grams import PatchPairs, patch_pairs
+from fastmm.grams.arc import Layers, arccos_layers, ntk_layers
+from fastmm.grams.convolution import Network, convolved, network
+from fastmm.grams.patches import PatchPairs, patch_pairs
 from fastmm.patch_kernels import patch_gram
 
 __all__ = ["ConvolutionOptions", "PatchOptions", "as_rows", "kernel_options"]

@@ -1,0 +1,1 @@
+"""Explaining: what columns, patches and pixels add to a score; `explanation` joins them."""

@@ -1,0 +1,1 @@
+"""Fusion: many modalities, one model; weighed and tuned on patients left out."""

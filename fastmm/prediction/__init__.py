@@ -1,0 +1,1 @@
+"""The files of a prediction: scores, what explains them, and pictures."""

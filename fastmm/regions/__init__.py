@@ -1,0 +1,1 @@
+"""Regions of interest: masks brought to a scan's grid, cropped to, and measured."""
