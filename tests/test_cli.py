@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from fastmm import cli, load_model
-from fastmm.commands.columns import check_choices
+from fastmm.commands.columns import check_choices, check_reading
 from fastmm.datasets import make_cohort
 from fastmm.jobs import training
 
@@ -358,6 +358,15 @@ def test_real_patients_with_ct_pet_and_mr(real_data, tmp_path):
 
 
 MODELS = [("linear", "late"), ("svm", "stack"), ("lssvm", "kernel"), ("ridge", "stack")]
+
+
+@pytest.mark.parametrize(
+    "wrong", [("median", "blank", "cpu"), ("max", "grey", "cpu"), ("max", "keep", "tpu")]
+)
+def test_choices_for_images_are_checked_where_there_are_none_too(wrong):
+    check_reading("stack", "keep", "cuda")
+    with pytest.raises(ValueError, match="must be one of"):
+        check_reading(*wrong)
 
 
 @pytest.mark.parametrize(("model", "fusion"), MODELS)

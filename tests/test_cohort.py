@@ -166,6 +166,12 @@ def test_label_and_patient_are_no_features(good, write):
             read_cohort(good, label="ill", group="patient", tables=tables)
 
 
+def test_two_patients_with_both_classes_are_too_few(write):
+    file = write("patient,ill,age\na,0,1\na,1,2\nb,0,3\nb,1,4\n")
+    with pytest.raises(CohortError, match="at least 3 patients are needed to validate, got 2"):
+        read_cohort(file, label="ill", group="patient", tables={"t": TableSource(("age",))})
+
+
 def test_without_a_patient_column_the_notes_warn(good):
     cohort = read_cohort(good, label="ill", tables={"t": TableSource(("age", "ct"))})
     assert not cohort.grouped

@@ -193,3 +193,11 @@ def test_importing_the_filters_imports_no_library():
         "import sys, fastmm.image.filters; print('skimage' in sys.modules, 'scipy' in sys.modules)"
     )
     assert run_python(code).split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e30), ("float64", 1e300)])
+def test_total_variation_of_values_whose_squares_overflow(dtype, size):
+    image = np.random.default_rng(0).normal(size=(8, 17)).astype(dtype)
+    large = denoise(image * np.asarray(size, dtype), "tv", weight=0.1 * size)
+    np.testing.assert_allclose(large / size, denoise(image, "tv"), rtol=0, atol=1e-6)
+    assert np.isfinite(denoise(image * np.asarray(size, dtype), "tv")).all()

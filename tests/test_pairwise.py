@@ -8,7 +8,7 @@ import pytest
 from sklearn import metrics
 from sklearn.svm import SVC
 
-from fastmm import laplacian_kernel, linear_kernel, polynomial_kernel, rbf_kernel
+from fastmm import LSSVC, laplacian_kernel, linear_kernel, polynomial_kernel, rbf_kernel
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-13}
 
@@ -177,6 +177,14 @@ def test_scale_is_what_scikit_learn_means_by_it():
         rbf_kernel(X), metrics.pairwise.rbf_kernel(X, gamma=machine._gamma), atol=1e-13
     )
     np.testing.assert_array_equal(rbf_kernel(X), rbf_kernel(X, gamma="scale"))
+
+
+@pytest.mark.parametrize("value", [0.1, 3.3, -1e6 / 3])
+def test_rounding_is_no_scale(value):
+    X, weight = np.full((15, 2), value), np.random.default_rng(0).uniform(0.1, 2, 15)
+    y = np.arange(15) % 2
+    assert LSSVC(gamma="scale").fit(X, y, sample_weight=weight).gamma_ == 1
+    np.testing.assert_array_equal(rbf_kernel(X, X + 1), rbf_kernel(X, X + 1, gamma=1.0))
 
 
 def test_scale_of_a_constant_matrix_is_one():

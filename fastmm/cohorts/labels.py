@@ -17,6 +17,7 @@ __all__ = ["KINDS", "read_labels"]
 KINDS = ("auto", "classification", "regression")
 _WHOLE = re.compile(r"[+-]?\d{1,15}")
 _FEW, _MOST = 10, 20  # different numbers that are surely classes; different classes
+_PATIENTS = 3  # to leave one out and choose a penalty by leaving out one of the others
 _LEAST = 5  # patients, to leave one out and learn anything from the others
 
 
@@ -70,6 +71,8 @@ def _classes(cells: list[str], label: str, groups: Any, kind: str, mistakes: lis
     small = sorted(c for c, members in patients.items() if len(members) < 2)
     if small and len(patients) <= _MOST and not unclear:
         mistakes.append(f"class(es) {', '.join(small)} must have at least 2 patients to validate")
+    elif (count := len(set(groups.tolist()))) < _PATIENTS:  # those of each class are the same
+        mistakes.append(f"at least {_PATIENTS} patients are needed to validate, got {count}")
     alike = Counter(_plain(c) for c in patients)
     if max(alike.values(), default=1) > 1:
         mistakes.append(f"label {label!r} has classes that differ only in how they are written")

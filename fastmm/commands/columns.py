@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["check_choices", "read_channels", "read_pairs", "read_windows"]
+__all__ = ["check_choices", "check_reading", "read_channels", "read_pairs", "read_windows"]
 
 _MODELS = ("ridge", "linear", "lssvm", "svm", "deep")
 _KERNELS = ("lssvm", "svm")
@@ -31,6 +31,15 @@ def check_choices(model: str, fusion: str, interactions: bool, task: str) -> Non
         from fastmm.deep.tensors import import_torch
 
         import_torch()
+
+
+def check_reading(pool: str, outside: str, device: str) -> None:
+    """Refuse choices for images that cannot be, also where no column needs them."""
+    from fastmm._check import one_of
+
+    one_of(pool, "--pool", ("mean", "max", "stack", "rows"))
+    one_of(outside, "--outside", ("blank", "keep"))
+    one_of(device, "--device", ("auto", "cpu", "cuda"))
 
 
 def read_windows(texts: list[str]) -> dict[str, tuple[float, float]]:

@@ -31,7 +31,13 @@ from fastmm.commands.choices import (
     Task,
     Windows,
 )
-from fastmm.commands.columns import check_choices, read_channels, read_pairs, read_windows
+from fastmm.commands.columns import (
+    check_choices,
+    check_reading,
+    read_channels,
+    read_pairs,
+    read_windows,
+)
 
 __all__ = ["of_training"]
 
@@ -81,6 +87,7 @@ def _read(
 ) -> dict[str, Any]:
     """Return the options as `fastmm.jobs.training.train_job` takes them."""
     check_choices(model, fusion, interactions, task)
+    check_reading(pool, outside, device)
     return {
         "cohort_file": cohort,
         "output": output,

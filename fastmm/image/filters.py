@@ -105,7 +105,7 @@ def denoise(
     def apply(space: Space, stack: Any) -> Any:
         if method == "tv":
             tv = library(space, "skimage.restoration").denoise_tv_chambolle
-            return each(lambda image: tv(image, weight=weight), space, stack)
+            return each(lambda image: _smoothed(tv, image, weight), space, stack)
         if method == "gaussian":  # the stack's own axis stays out
             options = {"sigma": (0.0,) + (sigma,) * spatial, "truncate": 4.0}
         else:
@@ -209,3 +209,11 @@ def equalize(
         return each(one, space, stack)
 
     return filtered(images, spatial, apply, constant=0.0)
+
+
+def _smoothed(tv: Any, image: Any, weight: float) -> Any:
+    """Filter an image whose squares would overflow as a smaller one: the filter is homogeneous."""
+    size = float(abs(image).max())
+    if size < float(np.finfo(image.dtype).max) ** 0.5 / 1e3:
+        return tv(image, weight=weight)
+    return tv(image / size, weight=weight / size) * size

@@ -148,6 +148,8 @@ def width(
     # Weighted, so that a weight of 2 is a row that came twice.
     if isinstance(X, Rows):
         return matrices.scaled(d, total_variance(X, weight), kernel)
+    if matrices.is_constant(X):
+        return matrices.scaled(d, 0.0, kernel)
     per_row = (X - xp.average(_row_means(X), weights=weight)) ** 2
     variance = float(xp.average(_row_means(per_row), weights=weight))
     return matrices.scaled(d, variance, kernel)
