@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,6 +130,21 @@ def test_what_is_in_memory_stays_there(tmp_path):
 def test_chunks_of_a_store_are_not_cut(stored):
     source = open_source(stored("zarr", np.zeros((20, 3))))
     assert [part.start for part in LazyRows(source).parts(24 * 10)] == [0, 7, 14]
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="pages are told on Linux alone")
+def test_rows_here_and_there_leave_no_pages_behind(tmp_path):
+    np.save(tmp_path / "rows.npy", np.ones((4000, 1024), "f4"))
+    rows = lazy_rows(np.load(tmp_path / "rows.npy", mmap_mode="r"), 9)
+
+    def resident():
+        told = Path("/proc/self/smaps").read_text().partition("rows.npy")[2]
+        return int(re.search(r"Rss:\s*(\d+) kB", told)[1])
+
+    np.random.default_rng(0).shuffle(index := np.arange(0, 4000, 40))
+    for part in np.split(index, 10):
+        assert rows[part].all()
+    assert resident() < 100
 
 
 def test_reading_ahead_keeps_order_and_tells_of_errors():
@@ -362,3 +379,14 @@ def test_networks_of_one_table_on_disk(stored):
     )
     with pytest.raises(ValueError, match="rows of shape"):
         model.predict(stored("memmap", X[:, :4]))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3,)])
+def test_networks_need_no_kernel_matrix(shape):
+    pytest.importorskip("torch", reason="torch is not installed")
+    from fastmm.deep.training_rows import take_training_inputs
+
+    X = np.zeros((3000, *shape), "f4")  # whose kernel matrix would take 288 MB
+    model = DeepClassifier(width=4, n_features=8, memory_limit="80MB")
+    inputs, labels, _ = take_training_inputs(model, X, np.arange(3000) % 2, None)
+    assert inputs.n == len(labels) == 3000

@@ -30,7 +30,7 @@ def take_training_inputs(model: Any, X: Any, y: Any, sample_weight: Any) -> tupl
         inputs = take_inputs(modalities, model.channels, limit, check)
         # Labels and weights are checked as for a table; a column stands for the rows.
         column = inputs.space.xp.zeros((inputs.n, 1), np.float32)
-        data = take_training(model, column, y, sample_weight, labels=True)
+        data = take_training(model, column, y, sample_weight, labels=True, chunks=limit is not None)
         del model.n_features_in_
     return inputs, data.y, data.host_weight()
 

@@ -19,6 +19,7 @@ __all__ = ["check_descriptors", "check_dictionary", "check_values"]
 
 _ROWS = 4096  # of patches that are compared with all atoms at once
 _LARGE = 8192  # of descriptors that are brought to float64 at once
+_BUFFERS = 24 << 20  # of matrix products, and what the allocator keeps, measured
 
 
 def check_dictionary(
@@ -38,7 +39,7 @@ def check_dictionary(
     learning = 12 * patches * patch + 40 * patch**2
     learning += _ROWS * (12 * atoms + 8 * patch) + 16 * atoms * patch
     refuse_below(
-        drawn + max(measuring, sampling, learning), limit,
+        _BUFFERS + drawn + max(measuring, sampling, learning), limit,
         f"{patches} patches of {patch} pixels take that much with what learns from them. Give a "
         "smaller `n_patches`, or fewer atoms",
     )  # fmt: skip
@@ -67,7 +68,7 @@ def check_descriptors(
     kept = components + 2
     mixing = rows * (4 * width + 24 * gaussians + 32 * kept)
     refuse_below(
-        max(measuring, describing, joining, turning, mixing), limit,
+        _BUFFERS + max(measuring, describing, joining, turning, mixing), limit,
         f"{rows} descriptors of {width} values take that much with the mixture of them. Give a "
         "smaller `n_descriptors`",
     )  # fmt: skip

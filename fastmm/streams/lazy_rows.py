@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastmm._lazy import refuse_for_dask
-from fastmm.streams.pages import mapping_of
+from fastmm.streams.pages import HUGE, mapping_of
 from fastmm.streams.sources import MappedSource, Source, is_source, open_source
 
 __all__ = ["LazyRows", "lazy_rows", "read_ahead", "refuse_nonfinite"]
@@ -105,10 +105,13 @@ class LazyRows:
         mapped = isinstance(self._source, MappedSource)
         # Pages of a mapped file count as memory until they are dropped: few at a time.
         step = max(1, _BLOCK // max(self._row, 1)) if mapped else max(1, stop - first)
+        beside = -(-HUGE // max(self._row, 1))
         for begin in range(first, stop, step):
             region = (slice(begin, min(begin + step, stop)),)
             out[begin - first : region[0].stop - first] = self._source.read(region)
-            self._source.drop(region)
+            # What the system maps beside a part would stay, were rows read here and there.
+            low, high = max(0, begin - beside), min(region[0].stop + beside, len(self))
+            self._source.drop((slice(low, high),))
 
 
 def lazy_rows(array: Any, limit: int | None) -> LazyRows | None:

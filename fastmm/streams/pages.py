@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["around", "drop_pages", "fetch_pages", "mapping_of"]
+__all__ = ["HUGE", "around", "drop_pages", "fetch_pages", "mapping_of"]
 
-_HUGE = 2 << 20  # what a system may map at once, before and behind the part that is touched
+HUGE = 2 << 20  # what a system may map at once, before and behind the part that is touched
 
 _CAN = hasattr(mmap.mmap, "madvise")
 
@@ -43,7 +43,7 @@ def mapping_of(array: Any) -> mmap.mmap | None:
 
 def around(array: np.ndarray[Any, Any]) -> int:
     """Return the bytes that may be mapped beside a part of a mapped array."""
-    return min(2 * _HUGE, array.nbytes)
+    return min(2 * HUGE, array.nbytes)
 
 
 def fetch_pages(part: np.ndarray[Any, Any]) -> None:

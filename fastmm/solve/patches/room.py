@@ -78,7 +78,7 @@ def room_within(limit: int, demand: Demand, shape: tuple[int, ...], grid: PatchG
     # What a byte of pixels in float64 brings with it: itself, what is read, a tile of it in
     # order and its products, and the maps of targets.
     maps = demand.targets * math.prod(grid.counts) / pixels if demand.maps else 0.0
-    each = 4.5 + demand.read / _FLOAT + 6 * maps
+    each = 3.0 + demand.read / _FLOAT + 3 * maps
     if demand.folds:
         each += _SETS / 8
     smallest = 2 * (m * grid.size[-1]) ** 2 * (patch // grid.size[-1]) * _FLOAT

@@ -57,7 +57,7 @@ class LinearCombination(RidgeModel):
     warning. Cost: n m^2 flops, and m^3 for each
     group: a fit without it starts from triangular factors of the rows before and after
     it, and equals a refit to 1e-10. Scores are few: they are combined on the host, also
-    if they live on a GPU.
+    if they live on a GPU; n m values in hand, for which there is no `memory_limit`.
 
     References
     ----------
