@@ -12,7 +12,15 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from fastmm import LSSVCCV, KernelRidgeCV, RidgeClassifierCV, RidgeCV
+from fastmm import (
+    LSSVCCV,
+    DensePatchRidge,
+    FeatureMachineClassifier,
+    FeatureMachineRegressor,
+    KernelRidgeCV,
+    RidgeClassifierCV,
+    RidgeCV,
+)
 from fastmm.solve.accuracies import balanced_accuracy, class_shares
 from fastmm.solve.areas import roc_auc
 from fastmm.solve.grouped import make_folds, training_means
@@ -219,3 +227,19 @@ def test_two_groups_of_one_class_each_tell_nothing(flip):
             X = rng.normal(size=(20, 30))
             scores = model.fit(X, y if "Classifier" in repr(model) else y * 1.0, groups=groups)
             np.testing.assert_array_equal(scores.cv_scores_, 0.5)
+
+
+def test_two_groups_of_one_class_each_tell_nothing_to_models_of_patches_and_directions():
+    rng = np.random.default_rng(0)
+    groups = np.arange(20) % 2
+    machines = (
+        FeatureMachineClassifier(scoring="roc_auc", cv=2),
+        FeatureMachineRegressor(scoring="roc_auc", cv=2),
+    )
+    for _ in range(3):
+        X = rng.normal(size=(20, 4))
+        for model in machines:
+            assert model.fit(X, groups, groups=groups).best_score_ == 0.5
+        patches = DensePatchRidge((3, 3), alphas=(1.0, 1e-6), scoring="roc_auc")
+        patches.fit(rng.normal(size=(20, 6, 6)), groups * 1.0, groups=groups)
+        np.testing.assert_array_equal(patches.cv_scores_, 0.5)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmm.solve.grouped import Folds, make_folds, training_means
+from fastmm.solve.grouped import Folds, less_training_means, make_folds, training_means
 from fastmm.solve.kernel.kernel_ridge_search import KernelRidgeCV
 from fastmm.solve.kernel.lssvm_search import LSSVCCV
 from fastmm.solve.ridge.search import RidgeCV
@@ -80,9 +80,10 @@ def solve(
 
 
 def centred(held_out: Any, targets: Any, folds: Folds, weight: Any) -> Any:
-    """Take off the mean that each left-out model was trained on; see `training_means`."""
-    means = training_means(folds, targets.reshape(len(targets), -1), weight)
-    return held_out - means.reshape(targets.shape)
+    """Take the mean that each left-out model was trained on off decisions for targets of +-1."""
+    y = targets.reshape(len(targets), -1)
+    means = training_means(folds, y, weight)
+    return less_training_means(held_out.reshape(y.shape), means, y).reshape(targets.shape)
 
 
 def _linear(

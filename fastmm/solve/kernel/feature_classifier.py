@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from fastmm._check import one_of
 from fastmm.solve._inputs import take_training
-from fastmm.solve.grouped import make_folds, training_means
-from fastmm.solve.kernel.feature_model import TIE, FeatureMachine
+from fastmm.solve.grouped import less_training_means, make_folds, training_means
+from fastmm.solve.kernel.feature_model import FeatureMachine
 from fastmm.solve.kernel.machine import KernelMachine, flat
 from fastmm.solve.scoring import CLASS_SCORINGS, score_classes, winning_classes
 
@@ -130,7 +128,9 @@ class FeatureMachineClassifier(FeatureMachine, KernelMachine):
         def score(held_out: Any) -> Any:
             winners.append(winning_classes(held_out))
             if name == "roc_auc":
-                held_out = np.round(held_out - training_means(folds, signs, weight), TIE)
+                held_out = less_training_means(
+                    held_out, training_means(folds, signs, weight), signs
+                )
             return score_classes(name, codes, held_out, folds, data.host_weight())
 
         self._learn(

@@ -21,9 +21,8 @@ from fastmm.solve.kernel.machine import flat
 from fastmm.solve.scoring import best_of, refuse_overflow
 from fastmm.streams.limits import refuse_below
 
-__all__ = ["TIE", "FeatureMachine"]
+__all__ = ["FeatureMachine"]
 
-TIE = 12  # decimals of decisions beyond which they differ by rounding
 # Values held at once, in those of n x n, n x d and d x d, measured; of an eigendecomposition.
 _OF_KERNEL, _OF_ROWS, _OF_COLUMNS, _SPECTRAL = 3.2, 5, 6, 4.2
 _WORK = 24 << 20  # bytes of blocks of large matrices

@@ -10,8 +10,8 @@ from sklearn.base import RegressorMixin
 from fastmm._check import dtype_of_result, one_of
 from fastmm.solve._inputs import take_new, take_training
 from fastmm.solve.chunked.predictions import over_chunks
-from fastmm.solve.grouped import make_folds, training_means
-from fastmm.solve.kernel.feature_model import TIE, FeatureMachine
+from fastmm.solve.grouped import less_training_means, make_folds, training_means
+from fastmm.solve.kernel.feature_model import FeatureMachine
 from fastmm.solve.kernel.machine import flat
 from fastmm.solve.scoring import REGRESSION_SCORINGS, score_regression
 
@@ -144,9 +144,8 @@ class FeatureMachineRegressor(RegressorMixin, FeatureMachine):  # type: ignore[m
 
         def score(held_out: Any) -> Any:
             if name == "roc_auc":  # free of the mean that leans against the rows left out
-                size = np.abs(labels).max()
-                held_out = held_out - training_means(folds, labels, weight)
-                held_out = np.round(held_out / (size if size > 0 else 1.0), TIE)
+                means = training_means(folds, labels, weight)
+                held_out = less_training_means(held_out, means, labels)
             return score_regression(name, labels, held_out, folds, weight)
 
         self._learn(data, y, data.weight, folds, score)

@@ -10,7 +10,7 @@ import numpy as np
 from fastmm._check import number, one_of
 from fastmm._space import Space, telling_of_memory
 from fastmm.solve._inputs import grid
-from fastmm.solve.grouped import Folds, make_folds, training_means
+from fastmm.solve.grouped import Folds, less_training_means, make_folds, training_means
 from fastmm.solve.patches.inputs import Images, Kind, Targets
 from fastmm.solve.patches.left_out import LeftOut
 from fastmm.solve.patches.stream import PatchStream
@@ -240,7 +240,7 @@ class DensePatchRidge(PatchStream):
         folds = Folds(np.repeat(folds.codes, copies), folds.n_folds, ())
         predicted = np.stack(rest)
         if scoring == "roc_auc":
-            predicted = predicted - training_means(folds, y, weights)
+            predicted = less_training_means(predicted, training_means(folds, y, weights), y)
         self.cv_scores_ = score_regression(scoring, y, predicted, folds, weights)
         best = best_of(self.cv_scores_)
         self.best_score_ = float(self.cv_scores_[best])
