@@ -1,6 +1,6 @@
 r"""Tune weights, widths and penalty on the exact loss of leaving patients out.
 
-The search starts from weights that follow what each modality tells alone (`skill`), so
+The search starts from weights that follow the skill of each modality alone (`skill`), so
 that one that tells all the others do not hold back, nor do those that tell nothing. What
 is minimised is :math:`\tfrac12 G \log L`, L the left-out loss and G patients, plus a
 normal prior on the logarithms of weights and widths about where they start: where
@@ -89,7 +89,7 @@ def tune(
     grid = np.linspace(low, high, 7) if high > low else np.array([low])
     free = free_weights and names > 1
     if free and start is None:
-        start = skill_weights(kernel, targets, root, folds)
+        start = skill_weights(kernel, targets, root, folds, np.exp(grid))
     first = np.zeros(count + 1)
     first[:names] = [np.log((start or {}).get(name, 1.0)) for name in kernel.names]
     evaluations = 0

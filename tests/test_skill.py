@@ -1,88 +1,85 @@
-"""Weights by what each modality tells: against refits and integrals, and what they should do."""
+"""Weights by skill: against refits of single modalities, and what they should follow."""
 
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.linalg import helmert
+from scipy.stats import norm
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics import roc_auc_score
 
 from fastmm import ImageModality, MultimodalClassifier
 from fastmm.blocks import Block
 from fastmm.fused_kernels import FusedKernel
-from fastmm.skill import expected_share, skill_weights
+from fastmm.skill import _skill, drawn_together, skill_weights
 from fastmm.solve.grouped import make_folds
 from fastmm.tuning import tune
 
-SHARES = ((np.arange(12) + 0.5) / 12) ** 2
+ALPHAS = (0.01, 0.3, 10.0)
 
 
 @pytest.mark.parametrize("form", ["linear", "joint", "rbf"])
-def test_weights_are_the_posterior_means_of_refits_on_present_rows(form):
+def test_skill_is_the_error_that_refits_on_present_rows_take_away(form):
     rng = np.random.default_rng(0)
-    n, X, Z = 40, rng.normal(size=(40, 5)), rng.normal(size=(40, 2))
+    n, X = 40, rng.normal(size=(40, 5))
     present = {"a": rng.random(n) > 0.3, "b": np.ones(n, bool)}
     X[~present["a"]] = 0
     y = np.sign(X[:, 0] + rng.normal(size=n) / 2)
-    groups, weight = np.arange(n) // 3, 7 * (rng.random(n) + 0.5)
-    gammas = {"linear": {}, "joint": {"": 0.4}, "rbf": {"a": 0.4, "b": 0.4}}[form]
-    kernel = FusedKernel({"a": X, "b": Z}, present, form, gammas)
-    found = skill_weights(kernel, y[:, None], np.sqrt(weight), make_folds(n, groups))
-    expected = [
-        refitted(form, rows[here], y[here], weight[here], groups[here])
-        for rows, here in ((X, present["a"]), (Z, present["b"]))
-    ]
-    assert expected[0] > 2 * expected[1]
-    np.testing.assert_allclose(list(found.values()), expected / np.mean(expected), rtol=1e-7)
-
-
-def refitted(form, X, y, weight, groups):
-    """Return the posterior mean of the share, from models fitted without each group."""
-    named = {"kernel": "linear"} if form == "linear" else {"kernel": "rbf", "gamma": 0.4}
-    plain = KernelRidge(**named)._get_kernel(X)
-    variance = np.trace(plain - plain.mean(axis=0)) / len(X)
-    losses, null = np.zeros(12), 0.0
+    groups, weight = np.arange(n) // 3, rng.random(n) + 0.5
+    gammas = {"linear": {}, "joint": {"": 0.4}, "rbf": {"a": 0.4, "b": 1.0}}[form]
+    kernel = FusedKernel({"a": X, "b": rng.normal(size=(n, 2))}, present, form, gammas)
+    found = _skill(kernel, "a", y[:, None], np.sqrt(weight), make_folds(n, groups), ALPHAS)
+    here = present["a"]
+    X, y, groups, weight = X[here], y[here], groups[here], weight[here]
+    losses, null = np.zeros((3, groups.max() + 1)), np.zeros(groups.max() + 1)
     for g in np.unique(groups):
         out = groups == g
         kept = weight[~out] / weight[~out].sum()
-        mean = kept @ y[~out]
-        null += weight[out] @ (y[out] - mean) ** 2
-        # With a free intercept: the kernel is centred by weights, and so are the labels.
-        middle = np.eye(len(X))
-        middle[:, ~out] -= kept
-        K = middle @ plain @ middle.T
-        for at, share in enumerate(SHARES):
-            alpha = variance * weight.mean() * (1 / share - 1)
+        null[g] = weight[out] @ (y[out] - kept @ y[~out]) ** 2
+        for a, alpha in enumerate(ALPHAS):
+            # With a free intercept: the kernel is centred by weights, and so are the labels.
+            named = {"kernel": "rbf", "gamma": 0.4} if form != "linear" else {"kernel": "linear"}
+            K = KernelRidge(**named)._get_kernel(X)
+            middle = np.eye(len(X))
+            middle[:, ~out] -= kept
+            K = middle @ K @ middle.T
             model = KernelRidge(alpha=alpha, kernel="precomputed")
+            mean = kept @ y[~out]
             model.fit(K[np.ix_(~out, ~out)], y[~out] - mean, sample_weight=weight[~out])
-            losses[at] += weight[out] @ (y[out] - mean - model.predict(K[np.ix_(out, ~out)])) ** 2
-    likely = (losses / null) ** (-len(np.unique(groups)) / 2) * np.sqrt(SHARES)
-    likely /= np.sqrt(SHARES).sum()
-    return (likely @ SHARES) / (likely.sum() + 1)
+            error = y[out] - mean - model.predict(K[np.ix_(out, ~out)])
+            losses[a, g] = weight[out] @ error**2
+    best = losses[losses.sum(axis=1).argmin()]
+    left = best.sum() / null.sum()
+    assert found[0] == pytest.approx(1 - left, rel=1e-8)
+    assert found[1] == pytest.approx(np.sqrt(((best - left * null) ** 2).sum()) / null.sum())
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "scale"), [(0, 0, 1), (2, 5, 90), (0, 9, 0.1), (3, 1, 2), (0, 30, 40)]
+    ("skills", "error"),
+    [([0.3, 0.1], 0.2), ([0.3, 0.0], 0.06), ([0.6, 0.2, 0.1], 0.1), ([0.4, 0.1, 0.1, 0.0], 0.05)],
 )
-def test_the_expected_share_is_the_integral(a, b, scale):
-    """A likelihood of h^a (1 - h)^b, `scale` times that of nothing where it is largest."""
-    top = a / max(a + b, 1)
+def test_weights_are_drawn_together_as_far_as_chance_may_have_spread_them(skills, error):
+    def normal(spread):
+        """Return how likely the skills are, from contrasts between them, which know no mean."""
+        contrasts = helmert(len(skills)) @ skills
+        return norm.pdf(contrasts, scale=np.hypot(error, spread)).prod()
 
-    def likelihood(h):
-        return scale * (h / top if a else 1) ** a * ((1 - h) / (1 - top)) ** b
+    def kept(spread):
+        return spread**2 / (error**2 + spread**2) * normal(spread)
 
-    told = quad(lambda h: h * likelihood(h), 0, 1)[0]
-    expected = told / (quad(likelihood, 0, 1)[0] + 1)
-    losses = 3.0 * np.array([likelihood(h) for h in SHARES]) ** (-2 / 50)
-    assert expected_share(3.0, losses, 50) == pytest.approx(expected, rel=0.03)
-    losses[3] = np.nan
-    assert np.isfinite(expected_share(3.0, losses, 50))
+    part = quad(kept, 0, 0.5)[0] / quad(normal, 0, 0.5)[0]
+    expected = np.mean(skills) + part * (np.array(skills) - np.mean(skills))
+    found = drawn_together(np.array(skills), np.full(len(skills), error))
+    np.testing.assert_allclose(found, expected / expected.mean(), rtol=1e-4)
 
 
-def test_no_evidence_is_too_strong_for_the_expected_share():
-    assert expected_share(1.0, np.full(12, 1e9), 2000) == 0.0
-    sure = np.r_[np.ones(11), 1e-200]
-    assert expected_share(1.0, sure, 2000) == pytest.approx(SHARES[-1])
-    assert expected_share(1.0, np.zeros(12), 2000) == pytest.approx(0.5, abs=0.01)
+def test_weights_of_sure_skills_are_the_skills_and_of_none_the_same():
+    np.testing.assert_array_equal(drawn_together(np.array([-0.3, -0.1]), np.full(2, 1e-9)), 1)
+    sure = drawn_together(np.array([0.6, 0.2, -0.4]), np.full(3, 1e-9))
+    np.testing.assert_allclose(sure, np.array([0.6, 0.2, 0.006]) / 0.806 * 3)
+    # A hundred patients that tell .1 and 0 apart by a standard error and a half.
+    told, not_told = drawn_together(np.array([0.1, 0.0]), np.full(2, 0.07))
+    assert 2 * not_told < told < 10 * not_told
 
 
 def test_a_modality_without_rows_to_judge_by_is_no_error():
@@ -92,7 +89,7 @@ def test_a_modality_without_rows_to_judge_by_is_no_error():
     rows = {"a": rng.normal(size=(30, 3)), "rare": rng.normal(size=(30, 2)) * here[:, None]}
     kernel = FusedKernel(rows, {"a": np.ones(30, bool), "rare": here}, "linear", {})
     y = np.sign(rows["a"][:, :1])
-    weights = skill_weights(kernel, y, np.ones(30), make_folds(30))
+    weights = skill_weights(kernel, y, np.ones(30), make_folds(30), ALPHAS)
     assert sum(weights.values()) == pytest.approx(2)
     assert weights["a"] >= weights["rare"] > 0
 
@@ -103,7 +100,7 @@ def test_the_search_ends_no_higher_than_where_it_started():
     y = np.sign(rows["a"][:, :1] + rng.normal(size=(60, 1)))
     kernel = FusedKernel(rows, dict.fromkeys(rows, np.ones(60, bool)), "linear", {})
     folds, root = make_folds(60), np.ones(60)
-    start = skill_weights(kernel, y, root, folds)
+    start = skill_weights(kernel, y, root, folds, np.logspace(-3, 3, 7))
     tuned = tune(kernel, y, root, folds, (1e-3, 1e3))
     held = tune(kernel, y, root, folds, (1e-3, 1e3), free_weights=False, start=start)
 
