@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from fastmm.blocks import Block
 from fastmm.validate.dealing import deal_rows
-from fastmm.validate.out_of_fold import OutOfFold, out_of_fold
+from fastmm.validate.out_of_fold import OutOfFold, deal_folds, out_of_fold
 
 
 class Shrinking(BaseEstimator):
@@ -92,3 +92,41 @@ def test_scores_without_spread_stay_what_they_are():
     found = out_of_fold(MultimodalClassifier({"t": TableModality()}), blocks, y, np.arange(8))
     np.testing.assert_array_equal(found.score, found.decision)
     assert roc_auc_score(y, found.score) == 0.5
+
+
+def test_modalities_are_compared_in_the_same_folds():
+    """Rows that lack one are left out of the folds of all, and nobody is dealt anew."""
+    from types import SimpleNamespace
+
+    from fastmm import ImageModality
+    from fastmm.findings.validation import REPEATS, Plan, validate_sets
+    from fastmm.stopwatch import Stopwatch
+
+    rng = np.random.default_rng(3)
+    y, groups, here = np.arange(24) % 2, np.arange(24), np.ones(24, bool)
+    here[[0, 5]] = False
+    values = rng.normal(size=(24, 3)).astype("float32")
+    blocks = {"all": Block(values, np.ones(24, bool)), "some": Block(values * here[:, None], here)}
+    plan = Plan({name: ImageModality() for name in blocks}, ("ridge",), "stack", False)
+    cohort = SimpleNamespace(y=y, groups=groups)
+    sets = [("ridge", ("all",)), ("ridge", ("some",))]
+    found = validate_sets(cohort, plan, sets, blocks, Stopwatch(), lambda _: lambda *_: None)
+    folds = deal_folds(y, groups, REPEATS)
+    assert len(folds) == REPEATS
+    for one, rows in zip(found, (np.ones(24, bool), here), strict=True):
+        model = plan.classifier("ridge", one.names)
+        own = {name: blocks[name].take(rows) for name in one.names}
+        expected = out_of_fold(
+            model, own, y[rows], groups[rows], folds=[each[rows] for each in folds]
+        )
+        np.testing.assert_array_equal(one.score, expected.score)
+    alone = out_of_fold(model, own, y[here], groups[here], repeats=REPEATS)
+    assert (alone.score != found[1].score).any()
+
+
+def test_a_fold_that_takes_all_of_a_class_from_some_rows_is_dealt_anew():
+    from fastmm.findings.validation import _fit_for
+
+    y = np.array([0, 0, 1, 1])
+    assert _fit_for([np.array([0, 1, 0, 1])], y)
+    assert not _fit_for([np.array([0, 1, 2, 2])], y)

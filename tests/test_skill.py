@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.linalg import helmert
+from scipy.stats import norm
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics import roc_auc_score
 
 from fastmm import ImageModality, MultimodalClassifier
 from fastmm.blocks import Block
@@ -50,15 +54,32 @@ def test_skill_is_the_error_that_refits_on_present_rows_take_away(form):
     assert found[1] == pytest.approx(np.sqrt(((best - left * null) ** 2).sum()) / null.sum())
 
 
-def test_weights_are_drawn_together_as_far_as_chance_may_have_spread_them():
-    np.testing.assert_array_equal(drawn_together(np.array([0.3, 0.1]), np.array([0.2, 0.2])), 1)
+@pytest.mark.parametrize(
+    ("skills", "error"),
+    [([0.3, 0.1], 0.2), ([0.3, 0.0], 0.06), ([0.6, 0.2, 0.1], 0.1), ([0.4, 0.1, 0.1, 0.0], 0.05)],
+)
+def test_weights_are_drawn_together_as_far_as_chance_may_have_spread_them(skills, error):
+    def normal(spread):
+        """Return how likely the skills are, from contrasts between them, which know no mean."""
+        contrasts = helmert(len(skills)) @ skills
+        return norm.pdf(contrasts, scale=np.hypot(error, spread)).prod()
+
+    def kept(spread):
+        return spread**2 / (error**2 + spread**2) * normal(spread)
+
+    part = quad(kept, 0, 0.5)[0] / quad(normal, 0, 0.5)[0]
+    expected = np.mean(skills) + part * (np.array(skills) - np.mean(skills))
+    found = drawn_together(np.array(skills), np.full(len(skills), error))
+    np.testing.assert_allclose(found, expected / expected.mean(), rtol=1e-4)
+
+
+def test_weights_of_sure_skills_are_the_skills_and_of_none_the_same():
     np.testing.assert_array_equal(drawn_together(np.array([-0.3, -0.1]), np.full(2, 1e-9)), 1)
     sure = drawn_together(np.array([0.6, 0.2, -0.4]), np.full(3, 1e-9))
     np.testing.assert_allclose(sure, np.array([0.6, 0.2, 0.006]) / 0.806 * 3)
-    some = drawn_together(np.array([0.6, 0.2, 0.1]), np.full(3, 0.1))
-    between = np.var([0.6, 0.2, 0.1], ddof=1)  # 0.07, of which 0.01 may be chance
-    expected = 0.3 + (between - 0.01) / between * (np.array([0.6, 0.2, 0.1]) - 0.3)
-    np.testing.assert_allclose(some, expected / expected.mean())
+    # A hundred patients that tell .1 and 0 apart by a standard error and a half.
+    told, not_told = drawn_together(np.array([0.1, 0.0]), np.full(2, 0.07))
+    assert 2 * not_told < told < 10 * not_told
 
 
 def test_a_modality_without_rows_to_judge_by_is_no_error():
@@ -93,27 +114,51 @@ def test_the_search_ends_no_higher_than_where_it_started():
     assert loss(tuned) <= loss(held) * (1 + 1e-9)
 
 
-def test_noise_beside_the_modality_that_tells_costs_little():
-    """Three of noise beside one that tells: areas of new rows, over draws of 100 patients."""
-    from sklearn.metrics import roc_auc_score
+def area(blocks, y, names, weights="tuned"):
+    """Return the area in new rows of a model of the first 60."""
+    train, test = slice(0, 60), slice(60, None)
+    model = MultimodalClassifier({name: ImageModality() for name in names}, weights=weights)
+    model.fit({name: blocks[name].take(train) for name in names}, y[train])
+    score = model.decision_function({name: blocks[name].take(test) for name in names})
+    return roc_auc_score(y[test], score)
 
-    areas = {"alone": [], "tuned": [], "equal": []}
-    names = ("told", "n1", "n2", "n3")
-    for seed in range(5):
-        rng = np.random.default_rng(seed)
-        y = np.arange(500) % 2
-        blocks = {
-            name: Block(rng.normal(size=(500, 6)).astype("float32"), np.ones(500, bool))
-            for name in names
-        }
-        blocks["told"].values[:, 0] += 1.6 * y
-        train, test = slice(0, 100), slice(100, None)
-        for how, weights in {"alone": "tuned", "tuned": "tuned", "equal": "equal"}.items():
-            own = ("told",) if how == "alone" else names
-            model = MultimodalClassifier({name: ImageModality() for name in own}, weights=weights)
-            model.fit({name: blocks[name].take(train) for name in own}, y[train])
-            score = model.decision_function({name: blocks[name].take(test) for name in own})
-            areas[how].append(roc_auc_score(y[test], score))
-    mean = {how: np.mean(each) for how, each in areas.items()}
+
+def drawn(seed, told, noise):
+    """Return modalities of standard deviation 1, some of them apart by class in one column."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(400) % 2
+    values = {name: rng.normal(size=(400, d)) for name, (d, _) in (told | noise).items()}
+    for name, (_, apart) in told.items():
+        values[name][:, 0] += apart * y
+    here = np.ones(400, bool)
+    return {name: Block(own.astype("float32"), here) for name, own in values.items()}, y
+
+
+@pytest.mark.parametrize(
+    ("told", "noise"),
+    [
+        ({"table": (6, 1.6)}, {"image": (300, 0)}),
+        ({"image": (60, 3.0)}, {"table": (6, 0)}),
+        ({"table": (6, 1.6)}, {"n1": (6, 0), "n2": (6, 0), "n3": (6, 0)}),
+    ],
+)
+def test_noise_beside_the_modality_that_tells_costs_little(told, noise):
+    found = {"alone": [], "tuned": [], "equal": []}
+    for seed in range(8):
+        blocks, y = drawn(seed, told, noise)
+        found["alone"].append(area(blocks, y, told))
+        found["tuned"].append(area(blocks, y, blocks))
+        found["equal"].append(area(blocks, y, blocks, "equal"))
+    mean = {how: np.mean(each) for how, each in found.items()}
     assert mean["tuned"] > mean["alone"] - 0.02
-    assert mean["tuned"] > mean["equal"] + 0.02
+    assert mean["tuned"] > mean["equal"]
+
+
+def test_two_modalities_that_tell_different_things_gain():
+    told = {"table": (6, 1.4), "image": (40, 2.2)}
+    gains = []
+    for seed in range(8):
+        blocks, y = drawn(seed, told, {})
+        best = max(area(blocks, y, [name]) for name in told)
+        gains.append(area(blocks, y, told) - best)
+    assert np.mean(gains) > 0.03

@@ -16,7 +16,7 @@ from fastmm.findings.reading import Task
 from fastmm.modalities import ImageModality
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.stopwatch import Stopwatch
-from fastmm.validate.out_of_fold import OutOfFold, out_of_fold
+from fastmm.validate.out_of_fold import OutOfFold, deal_folds, out_of_fold
 
 __all__ = ["FEW", "FUSED", "REPEATS", "Plan", "Validated", "name_set", "plan_sets", "validate_sets"]
 
@@ -147,8 +147,12 @@ def validate_sets(
     watch: Stopwatch,
     task: Task,
 ) -> list[Validated]:
-    """Predict out of fold with every model and set, over the rows that have one of its parts."""
+    """Predict out of fold with every model and set, over the rows that have one of its parts.
+
+    All in the same folds of patients: scores of other folds differ by more than modalities do.
+    """
     found: list[Validated] = []
+    every = deal_folds(cohort.y, cohort.groups, _times(cohort.groups))
     progress = task("validate")
     cost = [_cost(plan, kind, names) for kind, names in sets]
     for number, (kind, names) in enumerate(sets):
@@ -166,13 +170,27 @@ def validate_sets(
                 )
                 stage.fits += 0 if model.fusion == "late" else held_out.folds + 1
             else:
-                repeats = REPEATS if len(np.unique(groups)) <= FEW else 1
-                held_out = out_of_fold(model, own, y, groups, repeats=repeats)
+                folds = [each[rows] for each in every]
+                if not _fit_for(folds, y):
+                    folds = deal_folds(y, groups, _times(groups))
+                held_out = out_of_fold(model, own, y, groups, folds=folds)
                 stage.fits += held_out.fits
         label = plan.label(names)
         found.append(Validated(kind, label, names, rows, y, groups, held_out, fitted))
         progress(before + cost[number], sum(cost))
     return found
+
+
+def _times(groups: Any) -> int:
+    return REPEATS if len(np.unique(groups)) <= FEW else 1
+
+
+def _fit_for(folds: Sequence[Any], y: Any) -> bool:
+    """Tell whether folds of the whole cohort leave each class of some of its rows to train on."""
+    count = len(np.unique(y))
+    return all(
+        len(np.unique(y[each != fold])) == count for each in folds for fold in np.unique(each)
+    )
 
 
 def _cost(plan: Plan, kind: str, names: Sequence[str]) -> int:

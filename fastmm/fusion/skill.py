@@ -9,9 +9,19 @@ modality, at the best of some penalties; :math:`e_0` those of the mean alone. We
 follow the skills, drawn to their mean by as much as chance may have spread them,
 
 .. math:: w_m \propto \bar s + (1 - b)(s_m - \bar s), \qquad
-          b = \frac{v}{v + \max(\mathrm{var}(s) - v, 0)},
+          b = \mathrm E\Big(\frac{v}{v + \tau^2} \,\Big|\, s\Big), \quad
+          p(s \mid \tau) \propto (v + \tau^2)^{-(M-1)/2}
+          \exp\Big(-\frac{\sum_m (s_m - \bar s)^2}{2 (v + \tau^2)}\Big),
 
-v the median square of their standard errors over patients: an empirical Bayes estimate.
+v the median square of their standard errors over patients, and :math:`\tau` the spread of the
+true skills, uniform beforehand between 0 and 1/2, the most that shares can spread. The mean over
+all :math:`\tau` is what two modalities need: one difference estimates no spread, and the most
+likely one is nearly always 0, which would weigh alike what tells and what does not.
+
+References
+----------
+Gelman, Prior distributions for variance parameters in hierarchical models, Bayesian Anal. 1,
+2006, doi:10.1214/06-BA117A.
 """
 
 from __future__ import annotations
@@ -27,6 +37,7 @@ from fastmm.solve.grouped import Folds, make_folds
 
 __all__ = ["drawn_together", "skill_weights"]
 
+_SPREADS = 0.5 * (np.arange(500) + 0.5) / 500
 _LEAST = 0.01  # of the largest weight: what tells nothing is all but left out, and no weight is 0
 
 
@@ -56,14 +67,21 @@ def skill_weights(
 def drawn_together(skills: Any, errors: Any) -> np.ndarray[Any, Any]:
     """Turn skills and their standard errors into weights of mean 1."""
     skills = np.maximum(skills, 0.0)
-    chance = float(np.median(errors**2))  # of the typical one: noise is surely no good
-    apart = max(float(np.var(skills, ddof=1)) - chance, 0.0)
     mean = float(skills.mean())
-    if mean == 0.0 or apart == 0.0:
+    if mean == 0.0:
         return np.ones(len(skills))
-    weights = mean + apart / (apart + chance) * (skills - mean)
+    chance = float(np.median(errors**2))  # of the typical one: noise is surely no good
+    weights = mean + _kept(skills - mean, chance) * (skills - mean)
     weights = np.maximum(weights, _LEAST * weights.max())
     return np.asarray(weights / weights.mean())
+
+
+def _kept(away: Any, chance: float) -> float:
+    """Return which part of the differences of skills from their mean is expected to be true."""
+    true = _SPREADS**2
+    variance = chance + true
+    likely = -0.5 * ((len(away) - 1) * np.log(variance) + away @ away / variance)
+    return float(np.average(true / variance, weights=np.exp(likely - likely.max())))
 
 
 def _skill(

@@ -21,7 +21,7 @@ from fastmm._check import integer
 from fastmm.solve.grouped import make_folds
 from fastmm.validate.dealing import deal_rows
 
-__all__ = ["OutOfFold", "out_of_fold"]
+__all__ = ["OutOfFold", "deal_folds", "out_of_fold"]
 
 _FOLDS = 10  # where groups are not left out one at a time
 _NO_SPREAD = 1e-9  # labels are -1 and 1: scores that differ by less are all the same
@@ -72,6 +72,7 @@ def out_of_fold(
     *,
     max_folds: int = 100,
     repeats: int | None = None,
+    folds: Any = None,
     advance: Callable[[], None] | None = None,
 ) -> OutOfFold:
     """Predict each row by a model fitted without its group, all of its steps included.
@@ -95,6 +96,9 @@ def out_of_fold(
     repeats : int, optional
         Deal the groups into 10 folds in any case, those of each class in turn, this many
         times anew, and take means. Fewer than 10 groups are left out one at a time, once.
+    folds : array of shape (times, rows), optional
+        Folds of the rows instead, whole groups, dealt beforehand: those of `deal_folds` for
+        all rows of a cohort, where modalities that some rows lack are to be compared.
     advance : callable, optional
         Called after each fold.
 
@@ -120,18 +124,43 @@ def out_of_fold(
     which `repeats` asks for.
     """
     y, groups = np.asarray(y), np.asarray(groups)
-    classes, codes = np.unique(y, return_inverse=True)
-    count = len(set(groups.tolist()))
-    if repeats is None:
-        limit = integer(max_folds, "max_folds", minimum=2)
-        folds = [make_folds(len(y), groups, None if count <= limit else min(_FOLDS, limit)).codes]
+    classes = np.unique(y)
+    if folds is not None:
+        dealt = [np.unique(each, return_inverse=True)[1] for each in folds]
+    elif repeats is None:
+        count, limit = len(set(groups.tolist())), integer(max_folds, "max_folds", minimum=2)
+        dealt = [make_folds(len(y), groups, None if count <= limit else min(_FOLDS, limit)).codes]
     else:
-        times = integer(repeats, "repeats") if count > _FOLDS else 1
-        folds = [deal_rows(codes, groups, _FOLDS, seed) for seed in range(times)]
-    found = [_predict(model, blocks, y, groups, fold, advance) for fold in folds]
+        dealt = deal_folds(y, groups, repeats)
+    found = [_predict(model, blocks, y, groups, fold, advance) for fold in dealt]
     if len(found) == 1:
         return found[0]
     return _mean(found, classes)
+
+
+def deal_folds(y: Any, groups: Any, repeats: int) -> list[np.ndarray[Any, Any]]:
+    """Deal groups into 10 folds, those of each class in turn, `repeats` times anew.
+
+    Parameters
+    ----------
+    y, groups : array of shape (rows,)
+        Labels and patients.
+    repeats : int
+        How many times; 10 and fewer groups are left out one at a time, once.
+
+    Returns
+    -------
+    list of array of shape (rows,), intp
+        Fold of each row.
+
+    Examples
+    --------
+    >>> [each.tolist() for each in deal_folds([0, 1, 0, 1], [7, 8, 7, 9], 3)]
+    [[0, 1, 0, 2]]
+    """
+    codes = np.unique(y, return_inverse=True)[1]
+    times = integer(repeats, "repeats") if len(np.unique(groups)) > _FOLDS else 1
+    return [deal_rows(codes, groups, _FOLDS, seed) for seed in range(times)]
 
 
 def _predict(
