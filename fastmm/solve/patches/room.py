@@ -12,6 +12,7 @@ __all__ = ["Demand", "Room", "room_within"]
 
 _FLOAT = 8
 _LEAST = 1 << 21  # bytes of pixels at once: with fewer, what a piece costs in Python is all
+_TABLES = 1 << 18  # bytes of plans, and of a thread that reads
 _SETS = 12  # of coefficients, while the systems of folds are solved
 
 
@@ -74,7 +75,7 @@ def room_within(limit: int, demand: Demand, shape: tuple[int, ...], grid: PatchG
     """
     m, patch = demand.modalities, math.prod(grid.size)
     d, pixels = m * patch, m * math.prod(shape)
-    fixed = demand.fixed + demand.matrices * _FLOAT * d * d + 3 * _FLOAT * pixels
+    fixed = _TABLES + demand.fixed + demand.matrices * _FLOAT * d * d + 3 * _FLOAT * pixels
     # What a byte of pixels in float64 brings with it: itself, what is read, a tile of it in
     # order and its products, and the maps of targets.
     maps = demand.targets * math.prod(grid.counts) / pixels if demand.maps else 0.0
