@@ -126,6 +126,9 @@ def out_of_fold(
     y, groups = np.asarray(y), np.asarray(groups)
     classes = np.unique(y)
     if folds is not None:
+        if any(np.shape(each) != y.shape for each in folds) or not len(folds):
+            shapes = [np.shape(each) for each in folds]
+            raise ValueError(f"`folds` must have shape (times, {len(y)}), got {shapes}.")
         dealt = [np.unique(each, return_inverse=True)[1] for each in folds]
     elif repeats is None:
         count, limit = len(set(groups.tolist())), integer(max_folds, "max_folds", minimum=2)
