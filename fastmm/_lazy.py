@@ -26,7 +26,7 @@ _PLAIN: set[type] = {np.ndarray, np.memmap, np.ma.MaskedArray, list, tuple}
 _OURS = ("memory_limit", "out")
 
 
-def streamed(spatial: str | int, cost: Cost | None = None) -> Callable[[F], F]:
+def streamed(spatial: str | int, cost: Cost | None = None, *, times: int = 1) -> Callable[[F], F]:
     """Let a function of images read them, and write its result, in chunks.
 
     Parameters
@@ -36,6 +36,8 @@ def streamed(spatial: str | int, cost: Cost | None = None) -> Callable[[F], F]:
         its value or by its length.
     cost : Cost, optional
         What the function needs on the way.
+    times : int, default 1
+        Axes of an image for each that `spatial` says: 2 where it is a grid of patches.
 
     Returns
     -------
@@ -73,13 +75,13 @@ def streamed(spatial: str | int, cost: Cost | None = None) -> Callable[[F], F]:
                 refuse_for_dask(memory_limit, out)
                 from fastmm.streams.dask_images import map_images
 
-                return map_images(entry, images, _spatial(spatial, named), named)
+                return map_images(entry, images, times * _spatial(spatial, named), named)
             if memory_limit is None and out is None and _is_plain(images):
                 return function(images, **named)
             from fastmm.streams.mapping import map_in_chunks
 
             return map_in_chunks(
-                function, images, named, spatial=_spatial(spatial, named), cost=cost,
+                function, images, named, spatial=times * _spatial(spatial, named), cost=cost,
                 memory_limit=memory_limit, out=out,
             )  # fmt: skip
 

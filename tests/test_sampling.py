@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from disk_sources import KINDS, least, on_disk, peak
 
 from fastmm.image.sampling import sample_patches
 
@@ -145,3 +146,35 @@ def test_wrong_arguments_are_named(options, error, message):
     given = {"images": np.ones((5, 5)), "patch_size": (2, 2), "max_patches": 3} | options
     with pytest.raises(error, match=message):
         sample_patches(**given)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("inside", ["center", "whole"])
+def test_images_on_disk_give_the_same_patches_under_a_limit(kind, inside, tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(30, 2, 180, 200)).astype("float32")
+    lying = on_disk(kind, images, tmp_path)
+    for mask in (None, rng.random((180, 200)) > 0.1, rng.random((30, 1, 180, 200)) > 0.1):
+
+        def sampled(limit, mask=mask):
+            return sample_patches(lying, (3, 2), 4, mask=mask, inside=inside, memory_limit=limit)
+
+        expected = sample_patches(images, (3, 2), 4, mask=mask, inside=inside)
+        lowest = least(sampled)
+        sampled(lowest)
+        found, held = peak(lambda: sampled(lowest))  # noqa: B023
+        assert held <= 1.3 * lowest
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match=r"`mask` must broadcast.*\(7, 1, 180, 200\)"):
+        sample_patches(lying, (3, 2), 4, mask=np.ones((7, 1, 180, 200), bool), memory_limit="50MB")
+
+
+def test_a_store_without_a_limit_and_one_image_of_it(tmp_path):
+    image = np.arange(30.0).reshape(5, 6)
+    for one, other in zip(
+        sample_patches(on_disk("sliced", image, tmp_path), (2, 2), 3),
+        sample_patches(image, (2, 2), 3),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)

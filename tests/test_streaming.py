@@ -28,6 +28,7 @@ OPERATORS = {
     "gaussian": partial(fastmm.denoise, method="gaussian"),
     "equalize": fastmm.equalize,
     "extract_patches": partial(fastmm.extract_patches, patch_size=(5, 4), step=3, pad="cover"),
+    "merge_patches": partial(fastmm.merge_patches, shape=(181,), step=7),  # 24 patches of 20
     "patch_statistics": partial(fastmm.patch_statistics, patch_size=(6, 6), step=5),
     "preprocess": partial(
         fastmm.preprocess, shape=(12, 12), window=(40, 400), normalize="zscore",

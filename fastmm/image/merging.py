@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import dtype_of_result, number, real, sizes
-from fastmm._device_memory import tells_of_memory
+from fastmm._lazy import streamed
 from fastmm._space import Space, enter_one
 from fastmm.image.grid import patch_grid
 
 __all__ = ["merge_patches"]
 
 
-@tells_of_memory
+@streamed("shape", times=2)
 def merge_patches(
     patches: Any,
     shape: Sequence[int],
@@ -24,6 +24,8 @@ def merge_patches(
     step: int | Sequence[int] = 1,
     pad: int | str | Sequence[Any] = 0,
     fill: float = np.nan,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Average overlapping patches into images: the inverse of `extract_patches`.
 
@@ -47,6 +49,12 @@ def merge_patches(
     fill : float, default NaN
         Value of pixels that no patch covers (steps larger than the patch, and ends of axes
         without padding).
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": patches
+        go through in chunks that fit. The result counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which patches on disk go up in chunks.
 
     Returns
     -------

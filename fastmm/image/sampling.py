@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,9 @@ from fastmm._check import integer, one_of, real
 from fastmm._device_memory import tells_of_memory
 from fastmm._interp import canonical
 from fastmm._space import Space, enter
-from fastmm.image.grid import patch_grid
+from fastmm.image.grid import PatchGrid, patch_grid
+from fastmm.streams.limits import check_limit, refuse_below
+from fastmm.streams.sources import is_source
 
 __all__ = ["sample_patches"]
 
@@ -25,6 +28,7 @@ def sample_patches(
     seed: int = 0,
     mask: Any = None,
     inside: str = "center",
+    memory_limit: int | str | None = None,
 ) -> tuple[Any, Any]:
     r"""Draw patches of every image at random, without drawing one twice.
 
@@ -45,6 +49,9 @@ def sample_patches(
     inside : {"center", "whole"}, default "center"
         What of a patch must lie in the mask: the pixel at index ``patch_size // 2``, or
         all of it.
+    memory_limit : int or str, optional
+        Bytes that the call may take, the patches included, such as "2GB": images on disk are
+        read some at a time.
 
     Returns
     -------
@@ -81,21 +88,87 @@ def sample_patches(
     >>> bool((patches[:, 0, 0] == image[tuple(positions.T)]).all())
     True
     """
+    limit, most = check_limit(memory_limit), integer(max_patches, "max_patches")
+    seed = integer(seed, "seed", minimum=0)
+    whole = one_of(inside, "inside", ("center", "whole")) == "whole"
+    if limit is not None or is_source(images):
+        from fastmm.streams.lazy_rows import lazy_rows
+
+        rows = lazy_rows(images, limit or 1)
+        if rows is not None:
+            real(rows, "images")
+            grid = patch_grid(rows.shape, patch_size, 1, 0, "`images`")
+            return _from_disk(rows, grid, most, seed, mask, whole, limit)
     space, (images, mask), leave = enter(images=images, mask=mask)
     real(images, "images")
-    most = integer(max_patches, "max_patches")
-    seed = integer(seed, "seed", minimum=0)
-    one_of(inside, "inside", ("center", "whole"))
     grid = patch_grid(tuple(images.shape), patch_size, 1, 0, "`images`")
+    if mask is not None:
+        _check_mask(mask, tuple(images.shape))
+    found = _sample(space, images, grid, most, seed, mask, whole)
+    return leave(found[0]), leave(found[1])
+
+
+def _from_disk(
+    rows: Any, grid: PatchGrid, most: int, seed: int, mask: Any, whole: bool, limit: int | None
+) -> tuple[Any, Any]:
+    """Sample images some at a time: each has places of its own."""
+    from fastmm.streams.lazy_rows import read_ahead
+
+    spatial, space = len(grid.size), Space("cpu")
+    if mask is not None:
+        mask = np.asarray(mask)
+        _check_mask(mask, rows.shape)
+    if rows.ndim == spatial:
+        return _sample(space, rows[:], grid, most, seed, mask, whole)
+    own = math.prod(rows.shape[1:-spatial])
+    pixels = own * math.prod(rows.shape[-spatial:])
+    drawn = own * min(most, math.prod(grid.counts))
+    made = 2 * drawn * (math.prod(grid.size) * rows.dtype.itemsize + 8 * rows.ndim)  # and joined
+    # Of the pixels of a mask: what is outside up to each, that again one longer, and places.
+    masked = 0 if mask is None else (26 if whole else 10) * pixels
+    step = len(rows)
+    if limit is not None:
+        fixed, grain = len(rows) * made, min(rows.grain, len(rows))
+        least = rows.held(grain) + grain * masked
+        what = f"{len(rows) * drawn} patches, and {grain} of the images they are drawn from"
+        refuse_below(fixed + least, limit, what)
+        step = grain * (1 + (limit - fixed - least) // (least - rows.held(0)))
+    parts = [slice(i, min(i + step, len(rows))) for i in range(0, len(rows), step)]
+    patches, positions = [], []
+    for part, images in read_ahead(rows.__getitem__, parts, len(parts) > 1):
+        cut = mask is not None and mask.ndim == rows.ndim and len(mask) == len(rows)
+        allowed = mask[part] if cut else mask
+        found, places = _sample(
+            space, images, grid, most, seed, allowed, whole, first=own * part.start
+        )
+        places[:, 0] += part.start
+        patches.append(found)
+        positions.append(places)
+        del images, allowed  # before the one after the next is read
+    return np.concatenate(patches), np.concatenate(positions)
+
+
+def _sample(
+    space: Space,
+    images: Any,
+    grid: PatchGrid,
+    most: int,
+    seed: int,
+    mask: Any,
+    whole: bool,
+    *,
+    first: int = 0,
+) -> tuple[Any, Any]:
+    """Return the patches of images of which the first one has the number `first`."""
     spatial = len(grid.size)
     batch = tuple(images.shape[:-spatial])
     src = canonical(images, spatial)
     if mask is not None:
-        allowed = _allowed(space.xp, mask, tuple(images.shape), grid.size, inside == "whole")
+        allowed = _allowed(space.xp, mask, tuple(images.shape), grid.size, whole)
         allowed = allowed.reshape(src.shape[0], -1)
     chosen = []
     for n in range(src.shape[0]):
-        rng = np.random.default_rng([seed, n])
+        rng = np.random.default_rng([seed, first + n])
         if mask is None:
             places = _draw(rng, int(np.prod(grid.counts, dtype=np.int64)), most)
         else:
@@ -103,9 +176,9 @@ def sample_patches(
             places = space.to_host(free[space.asarray(_draw(rng, int(free.size), most))])
         chosen.append(np.stack([np.full(places.size, n), *np.unravel_index(places, grid.counts)]))
     corners = np.concatenate([np.zeros((1 + spatial, 0), np.int64), *chosen], axis=1).T
-    first = np.stack(np.unravel_index(corners[:, 0], batch or (1,)), axis=1)[:, : len(batch)]
-    positions = np.concatenate([first, corners[:, 1:]], axis=1).astype(np.int64)
-    return leave(_gather(space, src, corners, grid.size)), leave(space.asarray(positions))
+    owner = np.stack(np.unravel_index(corners[:, 0], batch or (1,)), axis=1)[:, : len(batch)]
+    positions = np.concatenate([owner, corners[:, 1:]], axis=1).astype(np.int64)
+    return _gather(space, src, corners, grid.size), space.asarray(positions)
 
 
 def _draw(rng: np.random.Generator, count: int, most: int) -> np.ndarray[Any, Any]:
@@ -115,14 +188,20 @@ def _draw(rng: np.random.Generator, count: int, most: int) -> np.ndarray[Any, An
     return np.sort(rng.choice(count, most, replace=False, shuffle=False))
 
 
-def _allowed(xp: Any, mask: Any, shape: tuple[int, ...], size: tuple[int, ...], whole: bool) -> Any:
-    """Say for each place whether the mask lets a patch begin there."""
+def _check_mask(mask: Any, shape: tuple[int, ...]) -> None:
     try:
-        mask = xp.broadcast_to(mask.astype(bool), shape)
+        fits = np.broadcast_shapes(mask.shape, shape) == shape
     except ValueError:
+        fits = False
+    if not fits:
         raise ValueError(
             f"`mask` must broadcast to `images`, got shapes {tuple(mask.shape)} and {shape}."
-        ) from None
+        )
+
+
+def _allowed(xp: Any, mask: Any, shape: tuple[int, ...], size: tuple[int, ...], whole: bool) -> Any:
+    """Say for each place whether the mask lets a patch begin there."""
+    mask = xp.broadcast_to(mask.astype(bool), shape)
     for axis, p in zip(range(-len(size), 0), size, strict=True):
         mask = xp.moveaxis(mask, axis, -1)
         if whole:

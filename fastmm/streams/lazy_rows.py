@@ -76,22 +76,28 @@ class LazyRows:
         return LazyRows(self._source, shape, both)
 
     @property
+    def grain(self) -> int:
+        """Rows that are read together at the least: those of a chunk of a store."""
+        return self._source.grain[0] if self._source.grain else 1
+
+    @property
     def copies(self) -> int:
         """Copies of a part while the next one is read."""
         return 2 if isinstance(self._source, MappedSource) else 3
 
     def held(self, rows: int) -> int:
         """Return the bytes that reading so many rows at a time takes, the next ones ahead."""
-        pages = _BLOCK if isinstance(self._source, MappedSource) else 0
-        own: int = self.copies * rows * self._row + self._source.extra + pages
+        mapped = isinstance(self._source, MappedSource)
+        # Of a chunk of a store, what it is decoded from, too.
+        beside = self._source.extra + _BLOCK if mapped else 2 * self._source.extra
+        own: int = self.copies * rows * self._row + beside
         return own
 
     def parts(self, most: int) -> list[slice]:
         """Cut the rows into parts of about `most` bytes; no chunk of a store is cut in two."""
         step = max(1, most // max(self._row, 1))
-        grain = self._source.grain[0] if self._source.grain else 1
-        if step > grain:
-            step -= step % grain
+        if step > self.grain:
+            step -= step % self.grain
         return [slice(i, min(i + step, len(self))) for i in range(0, len(self), step)]
 
     def plain(self) -> LazyRows:
