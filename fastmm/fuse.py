@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from fastmm._check import dtype_of_result, finite, number, real
+from fastmm._check import finite, number
 from fastmm._device_memory import tells_of_memory
-from fastmm._space import Space, enter
+from fastmm._space import enter
+from fastmm.stacking import empty_stack, enter_blocks, stack_columns, stack_dtype
 
 __all__ = ["StackedFeatures", "stack_features"]
 
@@ -69,7 +68,7 @@ class StackedFeatures:
             raise TypeError(f"`blocks` must be a dict of arrays, got {type(blocks).__name__}.")
         if set(blocks) != set(self.slices):
             raise ValueError(f"`blocks` must be {sorted(self.slices)}, got {sorted(blocks)}.")
-        space, rows, leave = _enter_blocks({name: blocks[name] for name in self.slices})
+        space, rows, leave = enter_blocks({name: blocks[name] for name in self.slices})
         for name, block in rows.items():
             width = self.slices[name].stop - self.slices[name].start
             if block.shape[1] != width:
@@ -82,11 +81,11 @@ class StackedFeatures:
                 f"`X` was stacked on {home} but `blocks` live on {space}; move them there first."
             )
         # In float32 the origin of a float64 fit would be rounded.
-        out = _empty(space, rows, statistics[0].dtype)
+        out = empty_stack(space, rows, stack_dtype(rows, statistics[0].dtype))
         statistics = [a.astype(out.dtype, copy=False) for a in statistics]
         for name, block in rows.items():
             finite(block, f"blocks[{name!r}]", space.xp)
-            _stack(space, block, out, self.slices[name], 1.0, False, statistics)
+            stack_columns(space, block, out, self.slices[name], 1.0, False, statistics)
         return leave(out)
 
 
@@ -153,15 +152,15 @@ def stack_features(
         if name not in scale:
             raise ValueError(f"`weights` must name blocks ({sorted(scale)}), got {name!r}.")
         scale[name] = number(weight, f"weights[{name!r}]", above=0)
-    space, rows, leave = _enter_blocks(blocks)
-    out = _empty(space, rows)
+    space, rows, leave = enter_blocks(blocks)
+    out = empty_stack(space, rows, stack_dtype(rows))
     statistics = [space.xp.zeros(out.shape[1], out.dtype) for _ in range(3)]
     slices, start = {}, 0
     for name, block in rows.items():
         slices[name] = slice(start, start := start + block.shape[1])
         if not standardize:
             statistics[2][slices[name]] = scale[name]
-        _stack(space, block, out, slices[name], scale[name], standardize, statistics)
+        stack_columns(space, block, out, slices[name], scale[name], standardize, statistics)
         # Where columns are standardised, a factor that is not finite tells of bad input.
         if not standardize or not bool(space.xp.isfinite(statistics[2][slices[name]]).all()):
             finite(block, f"blocks[{name!r}]", space.xp)
@@ -171,41 +170,3 @@ def stack_features(
                     "rescale it first."
                 )
     return StackedFeatures(leave(out), slices, *(leave(a) for a in statistics))
-
-
-def _enter_blocks(blocks: Mapping[str, Any]) -> tuple[Space, dict[str, Any], Any]:
-    space, arrays, leave = enter(**{f"blocks[{name!r}]": a for name, a in blocks.items()})
-    rows: dict[str, Any] = {}
-    for name, array in zip(blocks, arrays, strict=True):
-        real(array, f"blocks[{name!r}]")
-        if array.ndim < 1 or array.size == 0:
-            raise ValueError(
-                f"`blocks[{name!r}]` must have shape (rows, ...), none of them 0, "
-                f"got {tuple(array.shape)}."
-            )
-        if array.dtype in (np.float16, np.bool_):
-            array = array.astype(np.float32)
-        rows[name] = space.xp.ascontiguousarray(array.reshape(array.shape[0], -1))
-    counts = {name: array.shape[0] for name, array in rows.items()}
-    if len(set(counts.values())) > 1:
-        raise ValueError(f"`blocks` must have one number of rows, got {counts}.")
-    return space, rows, leave
-
-
-def _empty(space: Space, rows: Mapping[str, Any], least: Any = np.float32) -> Any:
-    dtypes = [np.dtype(least), *(dtype_of_result(a.dtype) for a in rows.values())]
-    dtype = max(dtypes, key=lambda d: d.itemsize)
-    count = len(next(iter(rows.values())))
-    return space.xp.empty((count, sum(a.shape[1] for a in rows.values())), dtype)
-
-
-def _stack(
-    space: Space, block: Any, out: Any, columns: slice, weight: float, fit: bool, statistics: Any
-) -> None:
-    from fastmm.kernels.stacking import stack
-
-    factor = space.asarray(np.array([weight], out.dtype))
-    # A CUDA thread takes a column; on the CPU the work is what one pass touches.
-    work = block.shape[1] if space.kind != "cpu" else block.size
-    own = [a[columns] for a in statistics]
-    space.launch(stack, work, block, out, columns.start, factor, fit, *own)
