@@ -16,8 +16,9 @@ import numpy as np
 
 from fastmm._device_memory import out_of_memory, tells_of_memory
 from fastmm.streams.costs import Cost
+from fastmm.streams.limits import refuse_for_dask
 
-__all__ = ["Cost", "refuse_for_dask", "streamed", "streamed_transform"]
+__all__ = ["Cost", "streamed", "streamed_transform"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -130,13 +131,3 @@ def _is_plain(images: Any) -> bool:
         return False
     _PLAIN.add(type(images))
     return True
-
-
-def refuse_for_dask(memory_limit: Any, out: Any) -> None:
-    """Refuse what a call on dask arrays cannot heed."""
-    for name, value in (("memory_limit", memory_limit), ("out", out)):
-        if value is not None:
-            raise TypeError(
-                f"`{name}` must be None for dask arrays: their chunks say what is in memory at a "
-                "time, and to_zarr() or store() write them."
-            )

@@ -10,6 +10,7 @@ from fastmm._check import finite, number
 from fastmm._device_memory import tells_of_memory
 from fastmm._space import enter
 from fastmm.stacking import empty_stack, enter_blocks, stack_columns, stack_dtype
+from fastmm.stacking_in_parts import Parts, as_they_are, in_parts, measure, write
 
 __all__ = ["StackedFeatures", "stack_features"]
 
@@ -44,13 +45,25 @@ class StackedFeatures:
     shift: Any
     factor: Any
 
-    def apply(self, blocks: Mapping[str, Any]) -> Any:
+    def apply(
+        self,
+        blocks: Mapping[str, Any],
+        *,
+        memory_limit: int | str | None = None,
+        out: Any = None,
+    ) -> Any:
         """Stack new rows with the means, scales and weights of the first ones.
 
         Parameters
         ----------
         blocks : dict of str to array of shape (m, ...)
             The same blocks by name, with the same numbers of features, in any order.
+        memory_limit : int or str, optional
+            Bytes that the call may take beside what is in memory already, such as "2GB": rows
+            of blocks on disk (memory-mapped, zarr) are read some at a time. The result counts,
+            unless `out` is given.
+        out : array of shape (m, d), optional
+            Where the result goes: a NumPy, memory-mapped or zarr array of its dtype.
 
         Returns
         -------
@@ -68,25 +81,32 @@ class StackedFeatures:
             raise TypeError(f"`blocks` must be a dict of arrays, got {type(blocks).__name__}.")
         if set(blocks) != set(self.slices):
             raise ValueError(f"`blocks` must be {sorted(self.slices)}, got {sorted(blocks)}.")
-        space, rows, leave = enter_blocks({name: blocks[name] for name in self.slices})
-        for name, block in rows.items():
-            width = self.slices[name].stop - self.slices[name].start
-            if block.shape[1] != width:
-                raise ValueError(
-                    f"`blocks[{name!r}]` must have {width} features, got {block.shape[1]}."
-                )
+        blocks = {name: blocks[name] for name in self.slices}
         home, statistics, _ = enter(origin=self.origin, shift=self.shift, factor=self.factor)
-        if home != space:
-            raise TypeError(
-                f"`X` was stacked on {home} but `blocks` live on {space}; move them there first."
-            )
         # In float32 the origin of a float64 fit would be rounded.
-        out = empty_stack(space, rows, stack_dtype(rows, statistics[0].dtype))
+        least = statistics[0].dtype
+        if in_parts(blocks, memory_limit, out):
+            parts = Parts(blocks, memory_limit, out, least)
+            self._check_place(home, parts.space, parts.blocks)
+            return write(parts, statistics)
+        space, rows, leave = enter_blocks(blocks)
+        self._check_place(home, space, rows)
+        out = empty_stack(space, rows, stack_dtype(rows, least))
         statistics = [a.astype(out.dtype, copy=False) for a in statistics]
         for name, block in rows.items():
             finite(block, f"blocks[{name!r}]", space.xp)
             stack_columns(space, block, out, self.slices[name], 1.0, False, statistics)
         return leave(out)
+
+    def _check_place(self, home: Any, space: Any, blocks: Mapping[str, Any]) -> None:
+        for name, block in blocks.items():
+            width = self.slices[name].stop - self.slices[name].start
+            if (given := block.size // len(block)) != width:
+                raise ValueError(f"`blocks[{name!r}]` must have {width} features, got {given}.")
+        if home != space:
+            raise TypeError(
+                f"`X` was stacked on {home} but `blocks` live on {space}; move them there first."
+            )
 
 
 @tells_of_memory
@@ -95,6 +115,8 @@ def stack_features(
     *,
     standardize: bool = True,
     weights: Mapping[str, float] | None = None,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> StackedFeatures:
     r"""Put the features of several modalities side by side, standardised by column.
 
@@ -113,6 +135,12 @@ def stack_features(
         becomes 0.
     weights : dict of str to float, optional
         Factor for each block, positive; 1 where not named.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": rows
+        of blocks on disk (memory-mapped, zarr) are read some at a time. The result counts,
+        unless `out` is given.
+    out : array of shape (n, d), optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its dtype.
 
     Returns
     -------
@@ -132,7 +160,8 @@ def stack_features(
     -----
     On the CPU statistics are summed in float64 while a tile of columns is in the cache:
     each block is read from memory once and the result written once. Equals scikit-learn's
-    ``StandardScaler`` followed by ``np.hstack``.
+    ``StandardScaler`` followed by ``np.hstack``. Blocks on disk are read twice, for means and
+    spreads first; the result is that of the call in memory but for rounding.
 
     Examples
     --------
@@ -152,6 +181,11 @@ def stack_features(
         if name not in scale:
             raise ValueError(f"`weights` must name blocks ({sorted(scale)}), got {name!r}.")
         scale[name] = number(weight, f"weights[{name!r}]", above=0)
+    if in_parts(blocks, memory_limit, out):
+        parts = Parts(blocks, memory_limit, out)
+        statistics = (measure if standardize else as_they_are)(parts, scale)
+        made = write(parts, statistics)
+        return StackedFeatures(made, parts.slices, *map(parts.leave, statistics))
     space, rows, leave = enter_blocks(blocks)
     out = empty_stack(space, rows, stack_dtype(rows))
     statistics = [space.xp.zeros(out.shape[1], out.dtype) for _ in range(3)]

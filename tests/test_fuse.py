@@ -5,6 +5,7 @@ from __future__ import annotations
 import naive
 import numpy as np
 import pytest
+from disk_sources import KINDS, least, on_disk, peak
 from sklearn.preprocessing import StandardScaler
 
 from fastmm import StackedFeatures, stack_features
@@ -209,3 +210,75 @@ def test_new_rows_must_fit(blocks, error, message):
     fitted = stack_features({"a": np.eye(3), "b": np.ones((3, 2))})
     with pytest.raises(error, match=message):
         fitted.apply(blocks)
+
+
+def lying(kind, blocks, path):
+    made = {}
+    for name, block in blocks.items():
+        (path / name).mkdir()
+        made[name] = on_disk(kind, block, path / name)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("standardize", [True, False])
+def test_blocks_on_disk_give_the_same_columns(kind, standardize, tmp_path):
+    blocks = cohort(60, "float32")
+    blocks["genes"] = blocks["genes"].astype("float64") + 1e4
+    blocks["ct"][:, 3] = 7.7
+    disk = lying(kind, blocks, tmp_path)
+    disk["age"] = blocks["age"]  # in memory beside them
+    how = {"standardize": standardize, "weights": {"genes": 0.5}}
+    expected = stack_features(blocks, **how)
+    lowest = least(lambda limit: stack_features(disk, memory_limit=limit, **how))
+    for limit in (None, lowest, 2 * lowest):
+        if limit is None and kind == "memmap":
+            continue  # an array in memory, as NumPy has it
+        found = stack_features(disk, memory_limit=limit, **how)
+        assert found.slices == expected.slices
+        assert found.X.dtype == expected.X.dtype
+        np.testing.assert_allclose(found.X, expected.X, rtol=1e-9, atol=1e-12)
+        for name in ("origin", "shift", "factor"):
+            one, other = getattr(found, name), getattr(expected, name)
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+    assert not standardize or (found.X[:, 3] == 0).all()
+    new = lying(kind, cohort(31, "float32", seed=5), tmp_path / "ct")
+    told = cohort(31, "float32", seed=5)
+    out = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", "f8", (31, 19))
+    assert expected.apply(new, memory_limit=5 * lowest, out=out) is out
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected.apply(told), rtol=1e-9)
+
+
+def test_a_stack_of_blocks_on_disk_stays_within_its_limit(tmp_path):
+    rng = np.random.default_rng(0)
+    blocks = {name: rng.normal(size=(400, 900)).astype("f4") for name in ("a", "b")}
+    disk = lying("sliced", blocks, tmp_path)
+    out = np.empty((400, 1800), "f4")
+    lowest = least(lambda limit: stack_features(disk, memory_limit=limit, out=out))
+    assert lowest < 200_000
+    found, held = peak(lambda: stack_features(disk, memory_limit=500_000, out=out))
+    assert found.X is out
+    assert held <= 1.3 * 500_000
+    assert max(block.most for block in disk.values()) < 40
+    np.testing.assert_allclose(out, scikit_learn(blocks), rtol=0, atol=2e-6)
+
+
+def test_faults_of_blocks_on_disk_are_told_as_in_memory(tmp_path):
+    blocks = cohort(50)
+    blocks["genes"][33, 4] = np.nan
+    disk = lying("sliced", blocks, tmp_path)
+    for standardize in (True, False):
+        with pytest.raises(ValueError, match=r"`blocks\['genes'\]` .*the first at index \(33, 4\)"):
+            stack_features(disk, standardize=standardize, memory_limit="12kB")
+    good = stack_features(cohort(50))
+    with pytest.raises(ValueError, match=r"the first at index \(33, 4\)"):
+        good.apply(disk, memory_limit="20kB")
+    with pytest.raises(ValueError, match="one number of rows"):
+        stack_features({**disk, "age": np.zeros(3)})
+    with pytest.raises(ValueError, match="must have 7 features, got 11"):
+        good.apply({**disk, "ct": disk["genes"]})
+    wide = np.zeros((50, 19))
+    with pytest.raises(ValueError, match="must not share memory"):
+        stack_features({"x": np.ones((50, 1)), "y": wide[:, 1:]}, out=wide)
+    with pytest.raises(ValueError, match="whose variance float64 cannot hold"):
+        stack_features({"x": np.array([[1e200], [-1e200]])}, memory_limit="1MB")

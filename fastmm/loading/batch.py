@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from fastmm._lazy import refuse_for_dask
 from fastmm.loading.options import (
     Paths,
     Progress,
@@ -15,7 +14,7 @@ from fastmm.loading.options import (
 from fastmm.loading.rows import fill_batch
 from fastmm.loading.streams import fill_out
 from fastmm.read.rows import Report
-from fastmm.streams.limits import check_limit
+from fastmm.streams.limits import check_limit, refuse_for_dask
 
 __all__ = ["load_images"]
 

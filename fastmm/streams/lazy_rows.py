@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmm._lazy import refuse_for_dask
+from fastmm.streams.limits import refuse_for_dask
 from fastmm.streams.pages import HUGE, mapping_of
 from fastmm.streams.sources import MappedSource, Source, is_source, open_source
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_limit", "refuse_below", "say_bytes"]
+__all__ = ["check_limit", "refuse_below", "refuse_for_dask", "say_bytes"]
 
 _UNITS = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -89,6 +89,31 @@ def refuse_below(least: float, limit: int | None, what: str) -> None:
             f"`memory_limit` must be at least {say_bytes(math.ceil(least))} here, got "
             f"{say_bytes(limit)}: {what}."
         )
+
+
+def refuse_for_dask(memory_limit: Any, out: Any) -> None:
+    """Refuse what a call on dask arrays cannot heed.
+
+    Parameters
+    ----------
+    memory_limit, out : object
+        What the call was given.
+
+    Raises
+    ------
+    TypeError
+        If one of them is not None.
+
+    Examples
+    --------
+    >>> refuse_for_dask(None, None)
+    """
+    for name, value in (("memory_limit", memory_limit), ("out", out)):
+        if value is not None:
+            raise TypeError(
+                f"`{name}` must be None for dask arrays: their chunks say what is in memory at a "
+                "time, and to_zarr() or store() write them."
+            )
 
 
 def say_bytes(count: int) -> str:
