@@ -10,13 +10,13 @@ from fastmm import (
     ImageModality,
     MultimodalClassifier,
     TableModality,
-    deep_fusion,
     load_model,
     save_model,
 )
 from fastmm.blocks import Block
 from fastmm.explanation import contributions, integrated_gradients
 from fastmm.findings.networks import validate_network
+from fastmm.fusion import deep_fusion
 from fastmm.fusion.deep_fusion import epochs_for
 from fastmm.fusion.novelty import leverage
 from fastmm.validate.dealing import deal_rows

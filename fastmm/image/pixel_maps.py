@@ -36,7 +36,8 @@ def rule_table(rows: PixelRows, location: Any, scale: Any, half: Any = 1.0) -> A
     A scale of 0 maps to 0, of NaN to NaN. `location` and `scale` are float64, of one
     element or one for each row.
     """
-    on_host = isinstance(location, float)  # one rule: made there it costs a GPU one upload
+    # One rule: made on the host it costs a GPU one upload.
+    on_host = isinstance(location, float) and isinstance(scale, float)
     xp, dtype = np if on_host else rows.space.xp, _arithmetic(rows)
     table = xp.ones((rows.pixels.shape[0], 5), dtype)
     table[:, 0] = half
