@@ -26,7 +26,7 @@ from fastmm.datasets import make_cohort
 from fastmm.metrics import roc_auc_score
 from fastmm.phantom.disease import SIGNS, ideal_area
 from fastmm.validate.comparison import compare_auc
-from fastmm.validate.out_of_fold import out_of_fold
+from fastmm.validate.out_of_fold import deal_folds, out_of_fold
 
 IMAGES = {
     "ct": ImageModality(window=(-600.0, 1500.0), units="HU"),
@@ -114,7 +114,8 @@ def held_out(
     model = MultimodalClassifier({name: MODALITIES[name] for name in names}, **how)
     own = {name: blocks[name].take(here) for name in names}
     score = np.full(len(y), np.nan)
-    score[here] = out_of_fold(model, own, y[here], groups[here], repeats=1).score
+    folds = [each[here] for each in deal_folds(y, groups, 1)]  # the same for all modalities
+    score[here] = out_of_fold(model, own, y[here], groups[here], folds=folds).score
     return here, score
 
 
