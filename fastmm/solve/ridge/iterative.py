@@ -102,8 +102,9 @@ def solve_ridge_iteratively(
     scale : array of shape (d,), optional
         Factors S of the columns, positive. The coefficients returned are S beta.
     tol : float, default 1e-10
-        Relative error of the fitted values at which to stop, as the preconditioned norm
-        of the true gradient estimates it.
+        Relative error of the fitted values at which to stop: the larger of an estimate, the
+        preconditioned norm of the true gradient, and of a lower bound, what the best
+        coefficient alone would still change.
     max_iter : int, default 1000
         Iterations at most.
 
@@ -172,7 +173,8 @@ def _refine(system: RidgeSystem, alphas: Any, tol: float, limit: int) -> tuple[A
         fast, products, rough = False, exact, 0.0
         inverse = sketch_gram(products, min(_RANK, *design.shape))
     coef = xp.zeros((design.shape[1], y.shape[1]))
-    gradient = exact.transposed_times(y)
+    gradient = right = exact.transposed_times(y)
+    lengths = xp.sqrt(exact.squares()[:, None] + alphas)
     start = _energy(inverse, gradient, alphas)
     error, taken = (start > 0).astype(np.float64), 0
     while float(error.max()) > tol and taken < limit:
@@ -184,6 +186,7 @@ def _refine(system: RidgeSystem, alphas: Any, tol: float, limit: int) -> tuple[A
             found = exact.gradient(y, trial) - alphas * trial
         taken += steps
         reached = xp.sqrt(_energy(inverse, found, alphas) / xp.where(start > 0, start, 1.0))
+        reached = xp.maximum(reached, _shortfall(trial, found, right, lengths, xp))
         better = reached < error / 2
         keep = (reached < error) & (error > tol)
         coef = xp.where(keep, trial, coef)
@@ -231,6 +234,16 @@ def _descend(
 
 def _energy(inverse: Preconditioner, gradient: Any, alphas: Any) -> Any:
     return (gradient * inverse.solve(gradient, alphas)).sum(axis=0)
+
+
+def _shortfall(coef: Any, gradient: Any, right: Any, lengths: Any, xp: Any) -> Any:
+    """Return what the best coefficient alone would still change, relative to the fit.
+
+    The error is no smaller, whatever the sketch, which sees no column far below the largest.
+    """
+    change = (xp.abs(gradient) / xp.where(lengths > 0, lengths, np.inf)).max(axis=0)
+    fit = xp.sqrt(xp.maximum((coef * (right - gradient)).sum(axis=0), 0.0))
+    return change / xp.where(fit > 0, fit, 1.0)
 
 
 def _warn(error: float, tol: float, taken: int, limit: int) -> None:
