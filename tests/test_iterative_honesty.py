@@ -51,6 +51,19 @@ def test_columns_of_any_scale_are_right_or_told_of(shape, alpha, dtype, intercep
         assert told or error < 1e-8
 
 
+@pytest.mark.parametrize("noise", [0.1, 100.0])
+@pytest.mark.parametrize("alpha", [1e-8, 1e-2])
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_float32_far_from_0_is_right_or_told_of(power, alpha, noise):
+    rng = np.random.default_rng(3)
+    basis, _ = np.linalg.qr(rng.normal(size=(100, 60)))
+    falling = np.arange(1.0, 61) ** -power
+    X = (rng.normal(size=(60, 60)) * falling @ basis.T + 1e4).astype(np.float32)
+    y = X.astype(float) @ rng.normal(size=100) + noise * rng.normal(size=60)
+    error, told = outcome(X, y, alpha)
+    assert error < 1e-6 or told
+
+
 def test_columns_of_one_scale_are_right_without_a_warning():
     rng = np.random.default_rng(1)
     X = rng.normal(size=(120, 60))
