@@ -26,6 +26,14 @@ def predict(
             "--output", "-o", metavar="DIR", help="Folder for predictions.csv; or a .csv file."
         ),
     ] = Path("fastmm-predict"),
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE.csv[:KEY]",
+            help="File of a table that the training joined, by its name in the report. Default: "
+            "the training's file name and key. May be repeated.",
+        ),
+    ] = None,
     explain: Annotated[
         bool,
         typer.Option(
@@ -42,8 +50,8 @@ def predict(
     notes: list[str] = []
     with progress_bars() as task:
         file = predict_job(
-            model, cohort, output, ids=ids, explain=explain, device=device, task=task,
-            tell=notes.append,
+            model, cohort, output, tables=table or (), ids=ids, explain=explain, device=device,
+            task=task, tell=notes.append,
         )  # fmt: skip
     for note in notes:
         typer.echo(f"Note: {note}", err=True)

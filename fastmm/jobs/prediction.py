@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from fastmm.blocks import Block
 from fastmm.cohort import Cohort, read_cohort
-from fastmm.cohorts.tables import TableSource
 from fastmm.fusion.novelty import leverage
+from fastmm.jobs.joined_tables import find_tables
 from fastmm.modalities import ImageModality
 from fastmm.model_file import load_model, load_notes
 from fastmm.prediction.explanation import explain_predictions
@@ -30,6 +30,7 @@ def predict_job(
     cohort_file: Path,
     output: Path,
     *,
+    tables: Sequence[str] = (),
     ids: bool = False,
     explain: bool = False,
     device: str = "auto",
@@ -42,6 +43,7 @@ def predict_job(
     a number, the modalities that were present, the leverage, and whether it is larger than
     that of any training row.
 
+    `tables` are other files for the tables that the training joined, as "NAME=FILE.csv:KEY".
     With `explain`, the folder also gets the files of `explain_predictions`. `tell` is called
     with each note that a reader of the predictions should know.
     """
@@ -51,16 +53,20 @@ def predict_job(
     if not single and output.exists() and not output.is_dir():
         raise ValueError(f"`output` must be a folder or a .csv file, got {output.name}.")
     file = output if single else output / "predictions.csv"
-    if file.resolve() in (model_file.resolve(), cohort_file.resolve()):
-        raise ValueError(f"`output` must not be a file that is read, got {output.name}.")
+    _keep(file, model_file, cohort_file)
     model, notes = load_model(model_file), load_notes(model_file)
     if not {"group", "images", "tables"} <= set(notes):
         raise ValueError(f"{model_file.name} was not written by `fastmm train`.")
     if ids and notes["group"] is None:
         raise ValueError("`--ids` writes the patient column, but the model was trained without.")
-    cohort = _cohort(cohort_file, notes)
+    sources, told = find_tables(notes, cohort_file, tables)
+    _keep(file, *(source.file for source in sources.values() if source.file))
+    cohort = read_cohort(
+        cohort_file, group=notes["group"], images=notes["images"], tables=sources,
+        masks=notes.get("masks", {}),
+    )  # fmt: skip
     task = task or (lambda name: lambda done, total: None)
-    for note in [*_not_beside(cohort_file.parent, notes), *cohort.notes]:
+    for note in [*told, *cohort.notes]:
         tell(note)
     blocks, slices = _features(model, cohort, device, task, tell)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +83,12 @@ def predict_job(
     if explain:
         explain_predictions(model, blocks, slices, output)
     return file
+
+
+def _keep(output: Path, *read: Path) -> None:
+    """Refuse to write over a file that is read."""
+    if output.resolve() in {file.resolve() for file in read}:
+        raise ValueError(f"`output` must not be a file that is read, got {output.name}.")
 
 
 def _about(model: Any, blocks: Mapping[str, Block], count: int) -> dict[str, Any]:
@@ -103,30 +115,6 @@ def _write_classes(
     more = {f"set {_CONFIDENCE:.0%}": [_joined(model.classes_[own]) for own in sets], **about}
     columns = (model.winners(decision), decision, model.probabilities(decision))
     write_predictions(file, model.classes_, columns, patients, group, more)
-
-
-def _cohort(file: Path, notes: Mapping[str, Any]) -> Cohort:
-    sources = {
-        name: TableSource(tuple(columns), Path(path) if path else None, key)
-        for name, (columns, path, key) in notes["tables"].items()
-    }
-    return read_cohort(
-        file,
-        group=notes["group"],
-        images=notes["images"],
-        tables=sources,
-        masks=notes.get("masks", {}),
-    )
-
-
-def _not_beside(folder: Path, notes: Mapping[str, Any]) -> list[str]:
-    """Tell of joined tables found elsewhere: patients of another place may bear the same names."""
-    files = {name: Path(path) for name, (_, path, _) in notes["tables"].items() if path}
-    return [
-        f"{name}: read from {path.resolve()}, which is not beside the cohort file"
-        for name, path in files.items()
-        if path.is_absolute() or not (folder / path).exists()
-    ]
 
 
 def _features(

@@ -102,8 +102,10 @@ def solve_ridge_iteratively(
     scale : array of shape (d,), optional
         Factors S of the columns, positive. The coefficients returned are S beta.
     tol : float, default 1e-10
-        Relative error of the fitted values at which to stop, as the preconditioned norm
-        of the true gradient estimates it.
+        Relative error of the fitted values at which to stop: the larger of an estimate and of
+        a lower bound, what the best coefficient alone would still change. The estimate is the
+        preconditioned norm of the true gradient, times how far it was below any change of
+        the fit so far.
     max_iter : int, default 1000
         Iterations at most.
 
@@ -172,9 +174,12 @@ def _refine(system: RidgeSystem, alphas: Any, tol: float, limit: int) -> tuple[A
         fast, products, rough = False, exact, 0.0
         inverse = sketch_gram(products, min(_RANK, *design.shape))
     coef = xp.zeros((design.shape[1], y.shape[1]))
-    gradient = exact.transposed_times(y)
+    gradient = right = exact.transposed_times(y)
+    lengths = xp.sqrt(exact.squares()[:, None] + alphas)
     start = _energy(inverse, gradient, alphas)
-    error, taken = (start > 0).astype(np.float64), 0
+    estimate, taken = (start > 0).astype(np.float64), 0
+    least, blind = xp.zeros_like(estimate), xp.ones_like(estimate)
+    error = estimate
     while float(error.max()) > tol and taken < limit:
         wanted = max(tol / float(error.max()), rough) / 2
         left = xp.where(error > tol, gradient, 0.0)  # targets that are done stay as they are
@@ -182,13 +187,20 @@ def _refine(system: RidgeSystem, alphas: Any, tol: float, limit: int) -> tuple[A
             change, steps = _descend(products, inverse, left, alphas, wanted, limit - taken)
             trial = coef + change
             found = exact.gradient(y, trial) - alphas * trial
+            size = _root(trial * (right - found), xp)
+            moved = _root(change * (gradient - found), xp)
+            before = size * xp.where(error > tol, estimate, 0.0)
+            blind = xp.maximum(blind, _underrated(moved, before, xp))
+            told = xp.sqrt(_energy(inverse, found, alphas) / xp.where(start > 0, start, 1.0))
+            short = _shortfall(found, lengths, size, xp)
         taken += steps
-        reached = xp.sqrt(_energy(inverse, found, alphas) / xp.where(start > 0, start, 1.0))
+        error, reached = xp.maximum(blind * estimate, least), xp.maximum(blind * told, short)
         better = reached < error / 2
         keep = (reached < error) & (error > tol)
         coef = xp.where(keep, trial, coef)
         gradient = xp.where(keep, found, gradient)
         settled = (error <= tol) | better | (xp.minimum(reached, error) <= tol)
+        estimate, least = xp.where(keep, told, estimate), xp.where(keep, short, least)
         error = xp.where(keep, reached, error)
         if not bool(settled.all()):
             if not fast:
@@ -231,6 +243,25 @@ def _descend(
 
 def _energy(inverse: Preconditioner, gradient: Any, alphas: Any) -> Any:
     return (gradient * inverse.solve(gradient, alphas)).sum(axis=0)
+
+
+def _shortfall(gradient: Any, lengths: Any, size: Any, xp: Any) -> Any:
+    """Return what the best coefficient alone would still change, relative to the fit.
+
+    The error is no smaller, whatever the sketch, which sees no column far below the largest.
+    """
+    change = (xp.abs(gradient) / xp.where(lengths > 0, lengths, np.inf)).max(axis=0)
+    return change / xp.where(size > 0, size, 1.0)
+
+
+def _underrated(moved: Any, before: Any, xp: Any) -> Any:
+    """Return how many times further the fit moved than the error had been estimated before."""
+    ratio = moved / xp.where(before > 0, before, np.inf)
+    return xp.where(xp.isfinite(ratio), ratio, 0.0)
+
+
+def _root(products: Any, xp: Any) -> Any:
+    return xp.sqrt(xp.maximum(products.sum(axis=0), 0.0))
 
 
 def _warn(error: float, tol: float, taken: int, limit: int) -> None:

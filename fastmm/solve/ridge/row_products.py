@@ -44,6 +44,13 @@ class ExactProducts:
             total += part.T @ (y[rows] - part @ coef)
         return total
 
+    def squares(self) -> Any:
+        """Return the squared length of each column, (d,)."""
+        total = self.xp.zeros(self.design.shape[1])
+        for part, _ in self._parts():
+            total += self.xp.einsum("ij,ij->j", part, part)
+        return total
+
     def _parts(self) -> Any:
         design = self.design
         for rows in self.rows:
