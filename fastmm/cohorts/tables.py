@@ -74,6 +74,8 @@ def read_table(
             mistakes.append(f"table {name!r}: there is no file {source.file}")
             return {}
         own = rows.get(source.key, groups)
+        if source.key not in rows and source.key not in keep_out:
+            notes.append(f"{name}: {source.key!r} is no column of the cohort; matched by patient")
         table = _joined(name, file, source.key, own, mistakes, notes)
     for column, cells in table.items():
         if column in keep_out:
