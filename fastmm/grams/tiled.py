@@ -59,8 +59,11 @@ def tiled(tiling: Tiling) -> Callable[[F], F]:
         def entry(
             X: Any, Y: Any = None, *, memory_limit: Any = None, out: Any = None, **options: Any
         ) -> Any:
+            here = memory_limit is None and out is None
+            if here and type(X) in _PLAIN and type(Y) in _PLAIN:
+                return function(X, Y, **options)
             dask = not tiling.images and (_is_dask(X) or _is_dask(Y))
-            if not dask and memory_limit is None and out is None and _plain(X) and _plain(Y):
+            if here and not dask and _plain(X) and _plain(Y):
                 return function(X, Y, **options)
             given = parameters.bind(X, Y, **options)
             given.apply_defaults()  # a width that depends on all rows must not be each tile's own
