@@ -6,14 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from fastmm._device_memory import tells_of_memory
 from fastmm.grams.convolution import convolved, network
-from fastmm.patch_kernels import take_images
+from fastmm.grams.images import check_images, take_images
+from fastmm.grams.tile_work import convolution_work
+from fastmm.grams.tiled import Tiling, tiled
 
 __all__ = ["convolutional_kernel"]
 
 
-@tells_of_memory
+def _check(X: Any, Y: Any) -> None:
+    check_images(X, Y)
+    for name, images in (("X", X), ("Y", Y)):
+        if images is not None and (images.ndim != 3 or images.shape[1:] != X.shape[1:]):
+            raise ValueError(
+                f"`{name}` must have shape (images, height, width), of one size, got "
+                f"{tuple(images.shape)}."
+            )
+
+
+@tiled(Tiling(convolution_work, _check, images=True))
 def convolutional_kernel(
     X: Any,
     Y: Any = None,
@@ -22,6 +33,8 @@ def convolutional_kernel(
     depth: int = 3,
     pool: int = 1,
     tangent: bool = False,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Compute the kernel of an infinitely wide convolutional ReLU network with pooling.
 
@@ -44,7 +57,8 @@ def convolutional_kernel(
     Parameters
     ----------
     X : array of shape (n, height, width)
-        Images. NumPy, CuPy, or any DLPack array.
+        Images. NumPy, CuPy, or any DLPack array;
+        memory-mapped, or on disk behind slices, such as those of zarr and h5py.
     Y : array of shape (m, height, width), optional
         Images to compare with, on the same device. Default: `X`.
     filter_size : int, default 3
@@ -57,6 +71,12 @@ def convolutional_kernel(
     tangent : bool, default False
         Whether all layers are trained (the neural tangent kernel), or only the last (the
         Gaussian process of the network).
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": the
+        result is made in tiles that fit. It counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which images on disk go up in parts.
 
     Returns
     -------
@@ -104,12 +124,7 @@ def convolutional_kernel(
     """
     net = network(filter_size, depth, pool, tangent)
     space, X, Y, leave = take_images(X, Y)
-    for name, images in (("X", X), ("Y", Y)):
-        if images is not None and (images.ndim != 3 or images.shape[1:] != X.shape[1:]):
-            raise ValueError(
-                f"`{name}` must have shape (images, height, width), of one size, got "
-                f"{tuple(images.shape)}."
-            )
+    _check(X, Y)
     gram = convolved(X, Y, net, space)
     largest = float(np.finfo(X.dtype).max)
     if not float(abs(gram).max()) <= largest:

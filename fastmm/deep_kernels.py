@@ -7,14 +7,33 @@ from typing import Any
 import numpy as np
 
 from fastmm.grams.arc import Layers, arccos_layers, layered, ntk_layers
-from fastmm.grams.matrices import take_rows
-from fastmm.grams.tiled import tiled
+from fastmm.grams.matrices import check_rows, take_rows
+from fastmm.grams.tile_work import layer_work
+from fastmm.grams.tiled import Tiling, tiled
 
 __all__ = ["arccos_kernel", "ntk_kernel"]
 
 
-@tiled
-def arccos_kernel(X: Any, Y: Any = None, *, degree: int = 1, depth: int = 1) -> Any:
+def _check(X: Any, Y: Any) -> None:
+    check_rows(X, Y)
+    if X.ndim != 2 or (Y is not None and Y.ndim != 2):
+        shapes = [tuple(a.shape) for a in (X, Y) if a is not None]
+        raise ValueError(f"`X` and `Y` must have shape (rows, features), got {shapes}.")
+
+
+_TILING = Tiling(layer_work, _check)
+
+
+@tiled(_TILING)
+def arccos_kernel(
+    X: Any,
+    Y: Any = None,
+    *,
+    degree: int = 1,
+    depth: int = 1,
+    memory_limit: int | str | None = None,
+    out: Any = None,
+) -> Any:
     r"""Compute the arc-cosine kernel between the rows of `X` and the rows of `Y`.
 
     .. math::
@@ -31,13 +50,20 @@ def arccos_kernel(X: Any, Y: Any = None, *, degree: int = 1, depth: int = 1) -> 
     Parameters
     ----------
     X : array of shape (n, d)
-        Rows of features. NumPy, CuPy, or any DLPack array.
+        Rows of features. NumPy, CuPy, or any DLPack array;
+        memory-mapped, or on disk behind slices, such as those of zarr and h5py.
     Y : array of shape (m, d), optional
         Rows to compare with, on the same device. Default: `X`.
     degree : {0, 1, 2}, default 1
         The power p of the activation: a step, the rectifier (ReLU), its square.
     depth : int, default 1
         Number of layers, at least 1.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": the
+        result is made in tiles that fit. It counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which rows on disk go up in parts.
 
     Returns
     -------
@@ -76,8 +102,16 @@ def arccos_kernel(X: Any, Y: Any = None, *, degree: int = 1, depth: int = 1) -> 
     return _kernel(X, Y, arccos_layers(degree, depth))
 
 
-@tiled
-def ntk_kernel(X: Any, Y: Any = None, *, depth: int = 3, bias: float = 0.0) -> Any:
+@tiled(_TILING)
+def ntk_kernel(
+    X: Any,
+    Y: Any = None,
+    *,
+    depth: int = 3,
+    bias: float = 0.0,
+    memory_limit: int | str | None = None,
+    out: Any = None,
+) -> Any:
     r"""Compute the neural tangent kernel of a fully connected ReLU network.
 
     With b = `bias` and L = `depth` hidden layers,
@@ -96,7 +130,8 @@ def ntk_kernel(X: Any, Y: Any = None, *, depth: int = 3, bias: float = 0.0) -> A
     Parameters
     ----------
     X : array of shape (n, d)
-        Rows of features. NumPy, CuPy, or any DLPack array.
+        Rows of features. NumPy, CuPy, or any DLPack array;
+        memory-mapped, or on disk behind slices, such as those of zarr and h5py.
     Y : array of shape (m, d), optional
         Rows to compare with, on the same device. Default: `X`.
     depth : int, default 3
@@ -104,6 +139,12 @@ def ntk_kernel(X: Any, Y: Any = None, *, depth: int = 3, bias: float = 0.0) -> A
     bias : float, default 0.0
         Standard deviation b of the biases, not negative. With 0 the kernel is homogeneous:
         doubled rows have doubled values.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": the
+        result is made in tiles that fit. It counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which rows on disk go up in parts.
 
     Returns
     -------
@@ -151,9 +192,7 @@ def ntk_kernel(X: Any, Y: Any = None, *, depth: int = 3, bias: float = 0.0) -> A
 
 def _kernel(X: Any, Y: Any, layers: Layers) -> Any:
     space, X, Y, leave = take_rows(X, Y)
-    if X.ndim != 2 or (Y is not None and Y.ndim != 2):
-        shapes = [tuple(a.shape) for a in (X, Y) if a is not None]
-        raise ValueError(f"`X` and `Y` must have shape (rows, features), got {shapes}.")
+    _check(X, Y)
     gram = layered(X, Y, layers, space)
     largest = float(np.finfo(X.dtype).max)
     if not float(abs(gram).max()) <= largest:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastmm.grams.matrices import laplacian, linear, polynomial, rbf, take_rows, width_of
-from fastmm.grams.tiled import tiled
+from fastmm.grams.matrices import (
+    check_rows,
+    laplacian,
+    linear,
+    polynomial,
+    rbf,
+    row_width,
+    take_rows,
+    width_of,
+)
+from fastmm.grams.tile_work import laplacian_work, linear_work, polynomial_work, rbf_work
+from fastmm.grams.tiled import Tiling, tiled
 
 __all__ = ["laplacian_kernel", "linear_kernel", "polynomial_kernel", "rbf_kernel"]
 
 
-@tiled
-def linear_kernel(X: Any, Y: Any = None) -> Any:
+@tiled(Tiling(linear_work, check_rows))
+def linear_kernel(
+    X: Any, Y: Any = None, *, memory_limit: int | str | None = None, out: Any = None
+) -> Any:
     r"""Compute the inner products between the rows of `X` and the rows of `Y`.
 
     .. math:: K_{ij} = \langle x_i, y_j \rangle
@@ -19,9 +31,16 @@ def linear_kernel(X: Any, Y: Any = None) -> Any:
     Parameters
     ----------
     X : array of shape (..., n, d)
-        Rows of features. NumPy, CuPy, or any DLPack array.
+        Rows of features. NumPy, CuPy, or any DLPack array;
+        memory-mapped, or on disk behind slices, such as those of zarr and h5py.
     Y : array of shape (..., m, d), optional
         Rows to compare with, on the same device; leading axes broadcast. Default: `X`.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": the
+        result is made in tiles that fit. It counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which rows on disk go up in parts.
 
     Returns
     -------
@@ -49,9 +68,16 @@ def linear_kernel(X: Any, Y: Any = None) -> Any:
     return leave(linear(X, Y))
 
 
-@tiled
+@tiled(Tiling(polynomial_work, check_rows, row_width("rbf")))
 def polynomial_kernel(
-    X: Any, Y: Any = None, *, degree: int = 3, gamma: float | str = "scale", coef0: float = 1.0
+    X: Any,
+    Y: Any = None,
+    *,
+    degree: int = 3,
+    gamma: float | str = "scale",
+    coef0: float = 1.0,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Compute the polynomial kernel between the rows of `X` and the rows of `Y`.
 
@@ -60,7 +86,8 @@ def polynomial_kernel(
     Parameters
     ----------
     X : array of shape (..., n, d)
-        Rows of features. NumPy, CuPy, or any DLPack array.
+        Rows of features. NumPy, CuPy, or any DLPack array;
+        memory-mapped, or on disk behind slices, such as those of zarr and h5py.
     Y : array of shape (..., m, d), optional
         Rows to compare with, on the same device; leading axes broadcast. Default: `X`.
     degree : int, default 3
@@ -70,6 +97,12 @@ def polynomial_kernel(
         `X` is constant.
     coef0 : float, default 1.0
         What is added to them.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": the
+        result is made in tiles that fit. It counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which rows on disk go up in parts.
 
     Returns
     -------
@@ -100,8 +133,15 @@ def polynomial_kernel(
     return leave(polynomial(X, Y, width_of(gamma, X), degree, coef0, space))
 
 
-@tiled
-def rbf_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> Any:
+@tiled(Tiling(rbf_work, check_rows, row_width("rbf")))
+def rbf_kernel(
+    X: Any,
+    Y: Any = None,
+    *,
+    gamma: float | str = "scale",
+    memory_limit: int | str | None = None,
+    out: Any = None,
+) -> Any:
     r"""Compute the Gaussian (RBF) kernel between the rows of `X` and the rows of `Y`.
 
     .. math:: K_{ij} = \exp(-\gamma \lVert x_i - y_j \rVert^2)
@@ -109,12 +149,19 @@ def rbf_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> Any:
     Parameters
     ----------
     X : array of shape (..., n, d)
-        Rows of features. NumPy, CuPy, or any DLPack array.
+        Rows of features. NumPy, CuPy, or any DLPack array;
+        memory-mapped, or on disk behind slices, such as those of zarr and h5py.
     Y : array of shape (..., m, d), optional
         Rows to compare with, on the same device; leading axes broadcast. Default: `X`.
     gamma : float or "scale", default "scale"
         Inverse squared width, positive. "scale" is ``1 / (d * X.var())``, 1 where `X` is
         constant.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": the
+        result is made in tiles that fit. It counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which rows on disk go up in parts.
 
     Returns
     -------
@@ -149,8 +196,15 @@ def rbf_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> Any:
     return leave(rbf(X, Y, width_of(gamma, X), space))
 
 
-@tiled
-def laplacian_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> Any:
+@tiled(Tiling(laplacian_work, check_rows, row_width("laplacian")))
+def laplacian_kernel(
+    X: Any,
+    Y: Any = None,
+    *,
+    gamma: float | str = "scale",
+    memory_limit: int | str | None = None,
+    out: Any = None,
+) -> Any:
     r"""Compute the Laplacian kernel between the rows of `X` and the rows of `Y`.
 
     .. math:: K_{ij} = \exp(-\gamma \lVert x_i - y_j \rVert_1)
@@ -158,12 +212,19 @@ def laplacian_kernel(X: Any, Y: Any = None, *, gamma: float | str = "scale") -> 
     Parameters
     ----------
     X : array of shape (..., n, d)
-        Rows of features. NumPy, CuPy, or any DLPack array.
+        Rows of features. NumPy, CuPy, or any DLPack array;
+        memory-mapped, or on disk behind slices, such as those of zarr and h5py.
     Y : array of shape (..., m, d), optional
         Rows to compare with, on the same device; leading axes broadcast. Default: `X`.
     gamma : float or "scale", default "scale"
         Inverse width, positive. "scale" is ``1 / (d * X.std())``, 1 where `X` is constant:
         the kernel then does not change with the unit of `X`.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": the
+        result is made in tiles that fit. It counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which rows on disk go up in parts.
 
     Returns
     -------

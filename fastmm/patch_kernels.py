@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from fastmm._check import dtype_of_result, finite, one_of, real
-from fastmm._device_memory import tells_of_memory
+from fastmm._check import one_of
 from fastmm._interp import canonical
-from fastmm._space import Space, enter
-from fastmm.grams.matrices import scaled, width_of
+from fastmm._space import Space
+from fastmm.grams.images import check_images, take_images
+from fastmm.grams.matrices import is_constant, scaled, width_of
 from fastmm.grams.patches import PatchPairs, linear_patches, patch_pairs, rbf_patches
+from fastmm.grams.tile_pairs import modalities
+from fastmm.grams.tile_work import patch_work
+from fastmm.grams.tiled import Tiling, tiled
 
-__all__ = ["pairs_of", "patch_gram", "patch_kernel", "take_images"]
+__all__ = ["pairs_of", "patch_gram", "patch_kernel"]
 
 
-@tells_of_memory
+def _of(value: Any, name: str | None) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if name not in value:
+        raise ValueError(f"There is no value for the modality {name!r}, only for {sorted(value)}.")
+    return value[name]
+
+
+def _width(
+    options: Mapping[str, Any], name: str | None, shape: tuple[int, ...], variance: Any
+) -> Any:
+    """Return the width of a modality, of options that were checked."""
+    gamma = _of(options["gamma"], name)
+    if options["kernel"] == "linear" or not isinstance(gamma, str):
+        return gamma
+    return scaled(prod(_of(options["patch_size"], name)), variance(), "rbf")
+
+
+@tiled(Tiling(patch_work, check_images, _width, images=True))
 def patch_kernel(
     X: Any,
     Y: Any = None,
@@ -27,6 +49,8 @@ def patch_kernel(
     gamma: Any = "scale",
     step: int | Sequence[int] = 1,
     shifts: int | Sequence[int] = 0,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Any:
     r"""Compare two sets of images by their patches, without making the patches.
 
@@ -44,7 +68,8 @@ def patch_kernel(
     Parameters
     ----------
     X : array of shape (n, \*spatial), or dict of them
-        Images. NumPy, CuPy, or any DLPack array. Of a dict (modality: images of the same n
+        Images. NumPy, CuPy, or any DLPack array; memory-mapped, or on disk behind slices, such
+        as those of zarr and h5py. Of a dict (modality: images of the same n
         examinations) the kernels are summed.
     Y : array of shape (m, \*spatial), or dict, optional
         Images to compare with, of the same size and on the same device. Default: `X`.
@@ -62,6 +87,12 @@ def patch_kernel(
     shifts : int or sequence of ints, default 0
         How many steps apart two positions may be and still be compared, for all axes or for
         each: tolerance to structures that lie not quite at the same place.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": the
+        result is made in tiles that fit. It counts, unless `out` is given.
+    out : array, optional
+        Where the result goes: a NumPy, memory-mapped or zarr array of its shape and dtype; or
+        one of CuPy's, to which images on disk go up in parts.
 
     Returns
     -------
@@ -113,13 +144,13 @@ def patch_kernel(
     if not isinstance(X, Mapping) and not isinstance(Y, Mapping):
         space, X, Y, leave = take_images(X, Y)
         pairs = pairs_of(X, Y, patch_size, step, shifts)
-        width = None if kernel == "linear" else _width(gamma, X, pairs)
+        width = None if kernel == "linear" else _own_width(gamma, X, pairs)
         return leave(patch_gram(X, Y, width, pairs, space))
     total, leave = None, None
-    for name, left, right in _modalities(X, Y):
+    for name, left, right in modalities(X, Y):
         space, left, right, way_out = take_images(left, right, name)
         pairs = pairs_of(left, right, _of(patch_size, name), step, shifts)
-        width = None if kernel == "linear" else _width(_of(gamma, name), left, pairs)
+        width = None if kernel == "linear" else _own_width(_of(gamma, name), left, pairs)
         gram = patch_gram(left, right, width, pairs, space)
         if total is not None and gram.shape != total.shape:
             raise ValueError(
@@ -158,47 +189,8 @@ def pairs_of(X: Any, Y: Any, patch_size: Any, step: Any, shifts: Any) -> PatchPa
     return pairs
 
 
-def take_images(X: Any, Y: Any, name: str = "") -> tuple[Space, Any, Any, Any]:
-    """Check images (n, *spatial) and bring them to one float dtype, contiguous."""
-    names = [f"{part}[{name!r}]" if name else part for part in "XY"]
-    space, (X, Y), leave = enter(**{names[0]: X, names[1]: Y})
-    given = [images for images in (X, Y) if images is not None]
-    for label, images in zip(names, given, strict=False):
-        real(images, label)
-        if images.ndim < 2 or 0 in images.shape:
-            raise ValueError(
-                f"`{label}` must have shape (images, *spatial), none of them 0, got "
-                f"{tuple(images.shape)}."
-            )
-        finite(images, label, space.xp)
-    if not given:
-        raise TypeError("`X` must be an array, got None.")
-    dtype = max((dtype_of_result(a.dtype) for a in given), key=lambda d: d.itemsize)
-    X = space.xp.ascontiguousarray(X, dtype)
-    return space, X, None if Y is None else space.xp.ascontiguousarray(Y, dtype), leave
-
-
-def _width(gamma: Any, X: Any, pairs: PatchPairs) -> float:
+def _own_width(gamma: Any, X: Any, pairs: PatchPairs) -> float:
     if isinstance(gamma, str) and gamma == "scale":
-        return scaled(pairs.pixels, float(X.var(dtype=np.float64)), "rbf")
+        variance = 0.0 if is_constant(X) else float(X.var(dtype=np.float64))
+        return scaled(pairs.pixels, variance, "rbf")
     return width_of(gamma, X)
-
-
-def _modalities(X: Any, Y: Any) -> list[tuple[str, Any, Any]]:
-    if not isinstance(X, Mapping) or not (Y is None or isinstance(Y, Mapping)):
-        raise TypeError("`X` and `Y` must both be dicts of images by modality, or neither.")
-    if not X:
-        raise ValueError("`X` must hold at least one modality, got none.")
-    if Y is not None and set(X) != set(Y):
-        raise ValueError(
-            f"`X` and `Y` must hold the same modalities, got {sorted(X)} and {sorted(Y)}."
-        )
-    return [(name, X[name], None if Y is None else Y[name]) for name in X]
-
-
-def _of(value: Any, name: str) -> Any:
-    if not isinstance(value, Mapping):
-        return value
-    if name not in value:
-        raise ValueError(f"There is no value for the modality {name!r}, only for {sorted(value)}.")
-    return value[name]

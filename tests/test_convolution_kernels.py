@@ -108,7 +108,7 @@ def test_chunks_and_sizes_change_nothing(monkeypatch):
 
     A = images(6)
     expected = convolutional_kernel(A, pool=2, tangent=True)
-    monkeypatch.setitem(convolution._BYTES, "cpu", 5000)
+    monkeypatch.setitem(convolution.PLANE_BYTES, "cpu", 5000)
     np.testing.assert_allclose(convolutional_kernel(A, pool=2, tangent=True), expected, rtol=1e-12)
     got = convolutional_kernel(A * 1e140, pool=2, tangent=True)
     np.testing.assert_allclose(got, expected * 1e280, rtol=1e-6)

@@ -141,7 +141,10 @@ CALLS: dict[str, list[Any]] = {
     "preprocess": [
         lambda there: fastmm.preprocess(there(IMAGES), (5, 6), window=(0, 3), normalize="zscore")
     ],
-    "rbf_kernel": [lambda there: fastmm.rbf_kernel(there(X), there(X[:3]))],
+    "rbf_kernel": [
+        lambda there: fastmm.rbf_kernel(there(X), there(X[:3])),
+        lambda there: fastmm.rbf_kernel(there(X), gamma="scale", memory_limit="90kB"),
+    ],
     "resample": [
         lambda there, name=name: fastmm.resample(
             volume(there), spacing=(2, 1, 1), interpolation=name

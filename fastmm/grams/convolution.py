@@ -11,9 +11,9 @@ from fastmm._check import integer
 from fastmm._space import Space
 from fastmm.grams.patches import PatchPairs
 
-__all__ = ["Network", "convolved", "network"]
+__all__ = ["PLANE_BYTES", "Network", "convolved", "network"]
 
-_BYTES = {"cpu": 1 << 24, "cuda": 1 << 29}  # of the planes of the pairs in work
+PLANE_BYTES = {"cpu": 1 << 24, "cuda": 1 << 29}  # of the planes of the pairs in work
 
 
 class Network(NamedTuple):
@@ -117,7 +117,7 @@ def _chunks(
 ) -> Iterator[tuple[slice, Any]]:
     pixels = (shape[1] + 2 * net.reach) * (shape[2] + 2 * net.reach)
     bytes_of = 16 * pixels * (1 + net.tangent)
-    step = max(1, _BYTES.get(space.kind, _BYTES["cpu"]) // bytes_of)
+    step = max(1, PLANE_BYTES.get(space.kind, PLANE_BYTES["cpu"]) // bytes_of)
     for start in range(0, len(host), step):
         some = slice(start, min(start + step, len(host)))
         yield some, space.asarray(np.ascontiguousarray(host[some]))

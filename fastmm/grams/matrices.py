@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -11,23 +12,38 @@ from fastmm._check import dtype_of_result, finite, integer, number, real
 from fastmm._space import Space, enter
 
 __all__ = [
+    "PAIR_VALUES",
+    "check_rows",
     "is_far",
     "laplacian",
     "linear",
     "polynomial",
     "rbf",
+    "row_width",
     "scale_gamma",
     "take_rows",
     "width_of",
 ]
 
 _ERROR = {"float32": 1e-6, "float64": 1e-9}  # of a kernel value from a matrix product, at most
-_PAIR_VALUES = 1 << 20  # features compared at a time, 8 MB
+PAIR_VALUES = {"cpu": 1 << 16, "cuda": 1 << 20}  # features compared at a time, within a cache
 
 
 def take_rows(X: Any, Y: Any) -> tuple[Space, Any, Any, Any]:
     """Check rows (..., n, d) and bring them to one float dtype, contiguous."""
     space, (X, Y), leave = enter(X=X, Y=Y)
+    check_rows(X, Y)
+    for name, rows in (("X", X), ("Y", Y)):
+        if rows is not None:
+            finite(rows, name, space.xp)
+    dtypes = [dtype_of_result(rows.dtype) for rows in (X, Y) if rows is not None]
+    dtype = max(dtypes, key=lambda d: d.itemsize)
+    X = space.xp.ascontiguousarray(X, dtype)
+    return space, X, None if Y is None else space.xp.ascontiguousarray(Y, dtype), leave
+
+
+def check_rows(X: Any, Y: Any) -> None:
+    """Refuse rows (..., n, d), of which only shapes and dtypes are looked at, that do not fit."""
     for name, rows in (("X", X), ("Y", Y)):
         if rows is None and name == "Y":
             continue
@@ -37,17 +53,12 @@ def take_rows(X: Any, Y: Any) -> tuple[Space, Any, Any, Any]:
                 f"`{name}` must have shape (rows, features), or (..., rows, features), none of "
                 f"them 0, got {tuple(rows.shape)}."
             )
-        finite(rows, name, space.xp)
     if Y is not None and X.shape[-1] != Y.shape[-1]:
         raise ValueError(
             f"`X` and `Y` must have as many columns, got {X.shape[-1]} and {Y.shape[-1]}."
         )
     if Y is not None:
         _leading(X, Y)
-    dtypes = [dtype_of_result(rows.dtype) for rows in (X, Y) if rows is not None]
-    dtype = max(dtypes, key=lambda d: d.itemsize)
-    X = space.xp.ascontiguousarray(X, dtype)
-    return space, X, None if Y is None else space.xp.ascontiguousarray(Y, dtype), leave
 
 
 def width_of(gamma: float | str, X: Any, kernel: str = "rbf") -> float:
@@ -70,7 +81,20 @@ def scale_gamma(X: Any, kernel: str = "rbf") -> float:
 
 def is_constant(X: Any) -> bool:
     """Say whether all entries are the same, of which a variance may be rounding."""
-    return bool((X[..., -1:, :] == X[..., :1, :1]).all()) and bool((X[..., :1, :1] == X).all())
+    first = X[(slice(0, 1),) * X.ndim]
+    return bool((X[..., -1:, :] == first).all()) and bool((first == X).all())
+
+
+def row_width(kernel: str) -> Callable[..., Any]:
+    """Return what finds `gamma` where the variance of all entries is found elsewhere."""
+
+    def width(
+        options: Mapping[str, Any], name: Any, shape: tuple[int, ...], variance: Callable[[], float]
+    ) -> Any:
+        gamma = options["gamma"]
+        return scaled(shape[-1], variance(), kernel) if isinstance(gamma, str) else gamma
+
+    return width
 
 
 def scaled(features: int, variance: float, kernel: str) -> float:
@@ -132,7 +156,7 @@ def rbf(X: Any, Y: Any, gamma: float, space: Space) -> Any:
     space.launch(kernel[dtype.name], flat.size, flat, left.reshape(-1), right.reshape(-1, m), width)
     gram = flat.reshape(gram.shape)
     if near is not None:
-        _compare(gram, near, X, X if Y is None else Y, gamma, xp)
+        _compare(gram, near, X, X if Y is None else Y, gamma, space)
     return gram
 
 
@@ -149,10 +173,11 @@ def _near(gram: Any, norms: list[Any], gamma: float, xp: Any) -> tuple[Any, ...]
     return tuple(xp.nonzero(both - 2 * gram - slack < 50 / gamma))
 
 
-def _compare(gram: Any, pairs: tuple[Any, ...], X: Any, Y: Any, gamma: float, xp: Any) -> None:
+def _compare(gram: Any, pairs: tuple[Any, ...], X: Any, Y: Any, gamma: float, space: Space) -> None:
     """Make the kernel of some pairs from the differences of their rows."""
+    xp = space.xp
     left, right = (_leading_spread(rows, gram.shape[:-2], xp) for rows in (X, Y))
-    step = max(1, _PAIR_VALUES // X.shape[-1])
+    step = max(1, PAIR_VALUES.get(space.kind, PAIR_VALUES["cpu"]) // X.shape[-1])
     for start in range(0, len(pairs[0]), step):
         *batch, i, j = (index[start : start + step] for index in pairs)
         apart = left[(*batch, i)] - right[(*batch, j)]

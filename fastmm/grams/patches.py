@@ -12,9 +12,9 @@ from fastmm._check import integer
 from fastmm._space import Space
 from fastmm.image.grid import patch_grid
 
-__all__ = ["PatchPairs", "linear_patches", "patch_pairs", "rbf_patches"]
+__all__ = ["PARTS_BYTES", "PatchPairs", "linear_patches", "patch_pairs", "rbf_patches"]
 
-_PARTS = 1 << 28  # bytes of partial sums on a device
+PARTS_BYTES = 1 << 28  # bytes of partial sums on a device
 
 
 class PatchPairs(NamedTuple):
@@ -96,7 +96,7 @@ def rbf_patches(X: Any, Y: Any, gamma: float, pairs: PatchPairs, space: Space) -
     parts = 1
     if space.kind != "cpu":
         bands = -(-pairs.counts[1] // BAND)
-        parts = max(1, min(bands, _PARTS // (n * columns * dtype.itemsize)))
+        parts = max(1, min(bands, PARTS_BYTES // (n * columns * dtype.itemsize)))
     out = xp.empty((parts, n, columns), dtype)
     moves, weights = _table(pairs)
     # No step of the mirrored half is computed; a displacement and its opposite are both in it.
