@@ -72,7 +72,7 @@ def test_descriptors_by_their_definition(bins, gain):
 def naive(images, model):
     """Encode images in float64 from their descriptors, as the equations say."""
     stack = images[:, None] if images.ndim == 3 else images
-    made = model._descriptors()
+    made = model._descriptors(model.gain_, model.floors_)
     parts = describe(HOST, stack.astype("f8"), made)
     positions = descriptor_positions(stack.shape[2:], model.step) * model.position
     weights, means, variances = (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastmm._check import dtype_of_result
 from fastmm._space import Space
 from fastmm.features.geometry import PatchPlaces
-from fastmm.streams.lazy_rows import LazyRows, read_ahead
+from fastmm.streams.lazy_rows import LazyRows, rows_in_turn
 
 __all__ = [
     "Contrast",
@@ -78,13 +78,17 @@ def measure_contrast(
     places: NDArray[np.int64],
     share: float,
     parts: int,
-) -> Contrast:
-    """Find the mean variance of patches, in `parts` of channels, and `share` of it as floors."""
+) -> tuple[Contrast, list[Any]]:
+    """Find the mean variance of patches, in `parts` of channels, and `share` of it as floors.
+
+    Returns the patches as well, as they are, for `sample_rows`: images are read once.
+    """
     total, count = np.zeros(parts), 0
     scale = 0.0  # of the largest distance so far, by which squares cannot overflow
+    found = []
     for part, starts, offsets in _by_images(space, images, patches, places):
-        pixels = part.reshape(-1)[starts[:, None] + offsets].astype(np.float64)
-        pixels = pixels.reshape(len(pixels), parts, -1)
+        found.append(part.reshape(-1)[starts[:, None] + offsets])
+        pixels = found[-1].astype(np.float64).reshape(len(starts), parts, -1)
         pixels = pixels / 2 - pixels[:, :, :1] / 2
         largest = float(abs(pixels).max())
         if largest > scale:
@@ -95,22 +99,25 @@ def measure_contrast(
         count += len(pixels)
     spread = total / count  # of the halves, in units of scale
     if not spread.any():
-        return Contrast(1.0, np.zeros(parts, np.float32))
+        return Contrast(1.0, np.zeros(parts, np.float32)), found
     # A power of two, so that it rounds nothing: the mean variance comes to between 1/2 and 2.
     exponent = -round(math.log2(2 * scale * math.sqrt(float(spread.max()))))
     gain = 2.0 ** min(max(exponent, -126), 126)
-    return Contrast(gain, (share * spread * (2 * scale * gain) ** 2).astype(np.float32))
+    floors = (share * spread * (2 * scale * gain) ** 2).astype(np.float32)
+    return Contrast(gain, floors), found
 
 
-def sample_rows(
-    space: Space, images: Any, patches: PatchPlaces, places: NDArray[np.int64], contrast: Contrast
-) -> Any:
-    """Return the patches at `places`, normalised, as rows."""
-    found = [
-        unfold_at(space, part.reshape(1, -1), starts, offsets, contrast)
-        for part, starts, offsets in _by_images(space, images, patches, places)
-    ]
-    return space.xp.concatenate(found)
+def sample_rows(space: Space, found: list[Any], contrast: Contrast) -> Any:
+    """Return patches, normalised, as rows; takes them out of the list, to hold few twice."""
+    size, end = found[0].shape[1], sum(map(len, found))
+    rows = space.xp.empty((end, size), np.float32)
+    offsets = space.xp.arange(size, dtype=np.int64)
+    while found:
+        part = found.pop()
+        starts = space.xp.arange(0, part.size, size, dtype=np.int64)
+        rows[end - len(part) : end] = unfold_at(space, part[None], starts, offsets, contrast)
+        end -= len(part)
+    return rows
 
 
 def _by_images(
@@ -124,9 +131,11 @@ def _by_images(
     parts = [slice(i, i + several) for i in range(0, len(images), several)]
     ends = np.searchsorted(places[:, 0], [0, *(part.stop for part in parts)])
     here = {part.start: slice(*pair) for part, pair in zip(parts, pairwise(ends), strict=True)}
-    wanted = [part for part in parts if here[part.start].start < here[part.start].stop]
-    lazy = isinstance(images, LazyRows)
-    for part, found in read_ahead(images.__getitem__, wanted, lazy):
+    looked = isinstance(images, LazyRows) and images.dtype.kind == "f"
+    wanted = [p for p in parts if looked or here[p.start].start < here[p.start].stop]
+    for part, found in rows_in_turn(images, wanted, "images"):
+        if here[part.start].start == here[part.start].stop:
+            continue  # was read to be looked at for NaN
         own = places[here[part.start]] - [part.start, *[0] * len(patches.size)]
         yield as_floats(space.xp, found), space.asarray(own @ strides), offsets
 

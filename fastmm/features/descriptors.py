@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastmm._space import Space
 from fastmm.features.gradients import Descriptors, describe, normalised
-from fastmm.streams.lazy_rows import LazyRows, read_ahead
+from fastmm.streams.lazy_rows import rows_in_turn
 
 __all__ = ["draw_descriptors", "images_at_once", "parts_of", "principal_axes"]
 
@@ -60,7 +60,7 @@ def parts_of(stack: Any, space: Space) -> Iterator[tuple[int, Any]]:
     # About 64 numbers a pixel are made on the way.
     several = images_at_once(stack.shape[1:], space.kind)
     parts = [slice(i, i + several) for i in range(0, len(stack), several)]
-    for part, found in read_ahead(stack.__getitem__, parts, isinstance(stack, LazyRows)):
+    for part, found in rows_in_turn(stack, parts):
         yield part.start, found
 
 

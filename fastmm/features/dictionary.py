@@ -23,7 +23,7 @@ from fastmm.features.layers import (
     name_features,
     pooled_responses,
 )
-from fastmm.features.room import check_dictionary, check_values
+from fastmm.features.room import check_dictionary
 from fastmm.features.stacks import take_stack
 from fastmm.streams.limits import check_limit
 
@@ -226,10 +226,7 @@ class PatchDictionary(ImageTransformer):
         drawn = min(most, len(stack) * math.prod(patches.counts))
         pixels = pictures.shape[1] * math.prod(patches.size)
         check_dictionary(limit, pictures, pixels, drawn, count, len(patches.size))
-        self.below_ = below
-        if below is None:
-            check_values(stack, limit)
-        else:
+        if below is not None:
             stack = Responses(below.fit(images, memory_limit=limit), space, stack)
         with telling_of_memory(space):
             places = draw_places(len(stack), patches.counts, most, rng)
@@ -241,11 +238,12 @@ class PatchDictionary(ImageTransformer):
             apart = self.below is None if self.per_channel is None else self.per_channel
             parts = stack.shape[1] if apart else 1
             share = number(self.contrast, "contrast", minimum=0)
-            contrast = measure_contrast(space, stack, patches, places, share, parts)
-            rows = sample_rows(space, stack, patches, places, contrast)
+            contrast, found = measure_contrast(space, stack, patches, places, share, parts)
+            rows = sample_rows(space, found, contrast)
             kept = self.n_components
             kept = kept if kept is None else integer(kept, "n_components")
             learnt = learn_atoms(space, rows, count, rng, self.whitening, kept, rounds)
+        self.below_ = below
         self.atoms_, self.axes_ = learnt
         self.image_shape_ = shape[1:]
         self.n_features_in_ = math.prod(self.image_shape_)

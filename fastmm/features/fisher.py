@@ -22,7 +22,7 @@ from fastmm.features.gradients import (
 )
 from fastmm.features.image_transformer import ImageTransformer
 from fastmm.features.mixture import Mixture, deviations, fit_mixture
-from fastmm.features.room import check_descriptors, check_values
+from fastmm.features.room import check_descriptors
 from fastmm.features.stacks import take_stack
 from fastmm.streams.lazy_rows import LazyRows
 from fastmm.streams.limits import check_limit
@@ -186,28 +186,27 @@ class FisherVectors(ImageTransformer):
         share = number(self.contrast, "contrast", minimum=0)
         most = integer(self.n_descriptors, "n_descriptors")
         kept = integer(self.n_components, "n_components")
-        self.gain_, self.floors_ = 1.0, np.zeros((len(self._cells()), stack.shape[1]), np.float32)
-        made, positions = self._descriptors(), self._places(tuple(stack.shape[2:]))
+        floors = np.zeros((len(self._cells()), stack.shape[1]), np.float32)
+        made, positions = self._descriptors(1.0, floors), self._places(tuple(stack.shape[2:]))
         every = (1 + bool(self.mirror)) * len(stack) * len(positions) * len(self._cells())
         several = min(most + 2 * len(self._cells()), every), count, kept
         check_descriptors(limit, stack, made, len(positions), *several)
-        check_values(stack, limit)
         with telling_of_memory(space):
-            self.gain_ = measure_gradients(space, stack)
-            made = made._replace(gain=self.gain_)
+            made = made._replace(gain=measure_gradients(space, stack))
             sides = (stack, _mirrored(stack)) if self.mirror else (stack,)
             drawn = draw_descriptors(space, sides, made, positions, most, share, rng)
-        rows, places, self.floors_ = drawn
+        rows, places, floors = drawn
         if len(rows) < count:
             raise ValueError(
                 f"`n_gaussians` must be at most the number of descriptors to learn from, got "
                 f"{count} for {len(rows)} descriptors."
             )
-        self.center_ = rows.mean(0)
-        self.axes_ = principal_axes(rows, self.center_, kept)
-        rows -= self.center_
-        rows = np.concatenate([rows @ self.axes_.T, places], axis=1)
+        center = rows.mean(0)
+        axes = principal_axes(rows, center, kept)
+        rows -= center
+        rows = np.concatenate([rows @ axes.T, places], axis=1)
         self.weights_, self.means_, self.variances_ = fit_mixture(rows, count, rounds, rng)
+        self.center_, self.axes_, self.gain_, self.floors_ = center, axes, made.gain, floors
         self.image_shape_, self.n_features_in_ = shape[1:], math.prod(shape[1:])
         return self
 
@@ -246,10 +245,10 @@ class FisherVectors(ImageTransformer):
             raise ValueError(f"`cells` must hold at least one size in pixels, got {given!r}.")
         return tuple(number(cell, f"cells[{i}]", minimum=1) for i, cell in enumerate(given))
 
-    def _descriptors(self) -> Descriptors:
+    def _descriptors(self, gain: float, floors: Any) -> Descriptors:
         bins = integer(self.orientations, "orientations", minimum=2)
-        floors = np.asarray(self.floors_, np.float32)
-        return Descriptors(self._cells(), integer(self.step, "step"), bins, self.gain_, floors)
+        floors = np.asarray(floors, np.float32)
+        return Descriptors(self._cells(), integer(self.step, "step"), bins, gain, floors)
 
     def _places(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Return the positions of descriptors, as far as they count."""
@@ -258,7 +257,7 @@ class FisherVectors(ImageTransformer):
         return positions * np.float32(weight) if weight else positions[:, :0]
 
     def _encode(self, space: Space, stack: Any) -> Any:
-        xp, made = space.xp, self._descriptors()
+        xp, made = space.xp, self._descriptors(self.gain_, self.floors_)
         power = np.float32(number(self.power, "power", above=0))
         center, axes = (space.asarray(np.asarray(part)) for part in (self.center_, self.axes_))
         learnt = (self.weights_, self.means_, self.variances_)

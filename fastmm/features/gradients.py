@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastmm._space import Space
 from fastmm.features.contrast import as_floats
-from fastmm.streams.lazy_rows import LazyRows, read_ahead
+from fastmm.streams.lazy_rows import rows_in_turn
 
 __all__ = [
     "Descriptors",
@@ -69,7 +69,7 @@ def measure_gradients(space: Space, images: Any) -> float:
     largest, total, count = 0.0, 0.0, 0
     several = measured_at_once(images.shape[1:])
     parts = [slice(i, i + several) for i in range(0, len(images), several)]
-    for _, some in read_ahead(images.__getitem__, parts, isinstance(images, LazyRows)):
+    for _, some in rows_in_turn(images, parts, "images"):
         for part in gradients(space, some):
             most = float(abs(part).max())
             if most > largest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from fastmm.features.pooling import (
     make_tiles,
     name_cells,
 )
+from fastmm.streams.lazy_rows import rows_in_turn
 
 __all__ = ["SIGNS", "Responses", "check_below", "layout_of", "name_features", "pooled_responses"]
 
@@ -52,7 +54,15 @@ class Responses:
         return taken
 
     def __getitem__(self, rows: slice) -> Any:
-        found = pooled_responses(self._layer, self._space, self._stack[rows])
+        return self._made(self._stack[rows])
+
+    def in_turn(self, parts: Iterable[slice], finite: Any = None) -> Iterator[tuple[slice, Any]]:
+        """Yield each part and its responses; the layer below has looked at what it read."""
+        for part, images in rows_in_turn(self._stack, parts):
+            yield part, self._made(images)
+
+    def _made(self, images: Any) -> Any:
+        found = pooled_responses(self._layer, self._space, images)
         found = found.reshape(len(found), math.prod(self._cells), self.shape[1]).swapaxes(1, 2)
         return found.reshape(len(found), self.shape[1], *self._cells)
 

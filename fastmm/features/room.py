@@ -12,10 +12,10 @@ from fastmm.features.contrast import images_at_once
 from fastmm.features.descriptors import images_at_once as described_at_once
 from fastmm.features.gradients import Descriptors, measured_at_once
 from fastmm.features.layers import Responses
-from fastmm.streams.lazy_rows import LazyRows, refuse_nonfinite
+from fastmm.streams.lazy_rows import LazyRows
 from fastmm.streams.limits import refuse_below
 
-__all__ = ["check_descriptors", "check_dictionary", "check_values"]
+__all__ = ["check_descriptors", "check_dictionary"]
 
 _ROWS = 4096  # of patches that are compared with all atoms at once
 _LARGE = 8192  # of descriptors that are brought to float64 at once
@@ -34,8 +34,9 @@ def check_dictionary(
     here = min(patches, 100 + 1.2 * patches * images / stack.shape[0])
     reading = _held(stack, images) + pixels * _widened(stack.dtype)
     drawn = 8 * patches * (axes + 3)
-    measuring = reading + 32 * here * patch
-    sampling = reading + 8 * patches * patch
+    kept = dtype_of_result(stack.dtype).itemsize * patches * patch
+    measuring = reading + 32 * here * patch + kept
+    sampling = kept + 4 * (patches + here) * patch
     learning = 12 * patches * patch + 40 * patch**2
     learning += _ROWS * (12 * atoms + 8 * patch) + 16 * atoms * patch
     refuse_below(
@@ -72,12 +73,6 @@ def check_descriptors(
         f"{rows} descriptors of {width} values take that much with the mixture of them. Give a "
         "smaller `n_descriptors`",
     )  # fmt: skip
-
-
-def check_values(stack: Any, limit: int | None) -> None:
-    """Refuse NaN and infinity in images that are read in parts."""
-    if isinstance(stack, LazyRows) and limit is not None:
-        refuse_nonfinite(stack.plain(), "images", limit)
 
 
 def _widened(dtype: Any) -> int:

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from fastmm.streams.limits import refuse_for_dask
+from fastmm.streams.nonfinite import Nonfinite
 from fastmm.streams.pages import HUGE, mapping_of
+from fastmm.streams.row_reader import RowReader
 from fastmm.streams.sources import MappedSource, Source, is_source, open_source
 
-__all__ = ["LazyRows", "lazy_rows", "read_ahead", "refuse_nonfinite"]
+__all__ = ["LazyRows", "lazy_rows", "read_ahead", "refuse_nonfinite", "rows_in_turn"]
 
 _BLOCK = 1 << 22  # bytes of a mapped file whose pages are in memory at once
 _CHECKED = 1 << 24  # bytes that are looked at for NaN at once
@@ -22,7 +24,8 @@ _CHECKED = 1 << 24  # bytes that are looked at for NaN at once
 class LazyRows:
     r"""Rows (n, \*shape) behind slices: indexed by a slice or by integers, they are read.
 
-    `turn` is done to what is read, (rows, ...) to (rows, \*shape).
+    `turn` is done to what is read, (rows, ...) to (rows, \*shape). `chunk` says how many rows a
+    store decodes together.
     """
 
     def __init__(
@@ -30,8 +33,9 @@ class LazyRows:
         source: Source,
         shape: tuple[int, ...] | None = None,
         turn: Callable[[Any], Any] | None = None,
+        chunk: int = 1,
     ) -> None:
-        self._source, self._turn = source, turn
+        self._source, self._turn, self._chunk = source, turn, max(1, min(chunk, source.shape[0]))
         self.shape = source.shape if shape is None else shape
         self.dtype = source.dtype.newbyteorder("=")
         self._row = math.prod(source.shape[1:]) * source.dtype.itemsize
@@ -43,18 +47,16 @@ class LazyRows:
 
     def __getitem__(self, part: Any) -> Any:
         if isinstance(part, slice):
-            found = np.empty((len(range(len(self))[part]), *self._source.shape[1:]), self.dtype)
-            self._read(*part.indices(len(self))[:2], found)
-            return self._turned(found)
+            return self._turned(self._run(part, self._read))
         index = np.asarray(part)
         if index.ndim == 0:
             raise TypeError("rows on a disk are read by slices or arrays of integers")
         numbers, places = np.unique(index, return_inverse=True)
         found = np.empty((numbers.size, *self._source.shape[1:]), self.dtype)
         ends = [*(np.flatnonzero(np.diff(numbers) != 1) + 1).tolist(), numbers.size]
-        begin = 0
+        begin, read = 0, self._reader()
         for end in ends if numbers.size else ():  # files are read by runs
-            self._read(int(numbers[begin]), int(numbers[end - 1]) + 1, found[begin:end])
+            read(int(numbers[begin]), int(numbers[end - 1]) + 1, found[begin:end])
             begin = end
         found = self._turned(found)
         return found if np.array_equal(index, numbers) else found[places.reshape(index.shape)]
@@ -73,7 +75,28 @@ class LazyRows:
         r"""Return rows of another shape, (n, \*shape) in all, that views of these are."""
         before = self._turn
         both = turn if before is None else lambda part: turn(before(part))
-        return LazyRows(self._source, shape, both)
+        return LazyRows(self._source, shape, both, self._chunk)
+
+    def in_turn(
+        self, parts: Iterable[slice], finite: str | None = None
+    ) -> Iterator[tuple[slice, Any]]:
+        """Yield each part and its rows, read ahead, parts in order; no chunk is decoded twice.
+
+        NaN and infinity are refused as those of `finite`, with their count and the first place:
+        nothing is yielded from there on, and the error comes when all parts are read.
+        """
+        read, bad = self._reader(), Nonfinite()
+        checked = finite is not None and self.dtype.kind == "f"
+
+        def take(part: slice) -> Any:
+            found = self._run(part, read)
+            return None if checked and bad.among(found, part.start) else self._turned(found)
+
+        for part, found in read_ahead(take, parts, True):
+            if found is not None:
+                yield part, found
+            del found
+        bad.refuse(str(finite), self._size())
 
     @property
     def grain(self) -> int:
@@ -90,7 +113,8 @@ class LazyRows:
         mapped = isinstance(self._source, MappedSource)
         # Of a chunk of a store, what it is decoded from, too.
         beside = self._source.extra + _BLOCK if mapped else 2 * self._source.extra
-        own: int = self.copies * rows * self._row + beside
+        kept = self._chunk * self._row if self._chunk > 1 else 0
+        own: int = self.copies * rows * self._row + beside + kept
         return own
 
     def parts(self, most: int) -> list[slice]:
@@ -102,7 +126,26 @@ class LazyRows:
 
     def plain(self) -> LazyRows:
         """Return the rows as they are read."""
-        return LazyRows(self._source)
+        return LazyRows(self._source, chunk=self._chunk)
+
+    def _size(self) -> int:
+        return math.prod(self._source.shape)
+
+    def _run(self, part: slice, read: Callable[[int, int, Any], None]) -> Any:
+        first, stop, _ = part.indices(len(self))
+        found = np.empty((max(0, stop - first), *self._source.shape[1:]), self.dtype)
+        read(first, stop, found)
+        return found
+
+    def _reader(self) -> Callable[[int, int, Any], None]:
+        """Return what reads runs in ascending order, and keeps a chunk that one of them cuts."""
+        if self._chunk == 1:
+            return self._read
+
+        def some(first: int, stop: int) -> Any:
+            return self._source.read((slice(first, stop),))
+
+        return RowReader(some, len(self), self._chunk).read
 
     def _turned(self, found: Any) -> Any:
         return found if self._turn is None else self._turn(found)
@@ -152,7 +195,35 @@ def lazy_rows(array: Any, limit: int | None) -> LazyRows | None:
     if not is_source(array) and mapping_of(array) is None:
         return None
     source = open_source(array)
-    return LazyRows(source) if source.shape else None
+    if not source.shape:
+        return None
+    # Of a shard, chunks are decoded one by one.
+    own = getattr(array, "chunks", None) if source.grain else None
+    return LazyRows(source, chunk=int(own[0]) if own else 1)
+
+
+def rows_in_turn(
+    rows: Any, parts: Iterable[slice], finite: str | None = None
+) -> Iterator[tuple[slice, Any]]:
+    """Yield each part, in order, and its rows, those on a disk as `LazyRows.in_turn` does.
+
+    Parameters
+    ----------
+    rows : array, LazyRows, or what is read by slices
+        Rows.
+    parts : iterable of slice
+        Which ones at a time.
+    finite : str, optional
+        Name of the rows, to refuse NaN and infinity in those that are read from a disk.
+
+    Examples
+    --------
+    >>> list(rows_in_turn([1, 2, 3], [slice(0, 2)]))
+    [(slice(0, 2, None), [1, 2])]
+    """
+    if hasattr(rows, "in_turn"):
+        return iter(rows.in_turn(parts, finite))
+    return ((part, rows[part]) for part in parts)
 
 
 def read_ahead(read: Callable[[Any], Any], parts: Iterable[Any], ahead: bool) -> Iterator[Any]:
@@ -192,18 +263,5 @@ def refuse_nonfinite(rows: LazyRows, name: str, limit: int) -> None:
     """Refuse NaN and infinity, with their count and the first place, in one pass."""
     if rows.dtype.kind != "f":
         return
-    count, first = 0, None
-    for part, values in read_ahead(rows.__getitem__, rows.parts(min(_CHECKED, limit // 8)), True):
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(values.sum()):
-                continue
-        bad = ~np.isfinite(values)
-        if first is None and bad.any():
-            at = [int(i) for i in np.unravel_index(int(bad.argmax()), values.shape)]
-            first = (part.start + at[0], *at[1:])
-        count += int(bad.sum())
-    if first is not None:
-        raise ValueError(
-            f"`{name}` contains NaN or infinity: {count} of {rows.size} values, the first at index "
-            f"{first if len(first) > 1 else first[0]}. Fill or drop them first."
-        )
+    for _, _values in rows.in_turn(rows.parts(min(_CHECKED, limit // 8)), name):
+        del _values
