@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastmm._device_memory import tells_of_memory
-from fastmm._lazy import refuse_for_dask
 from fastmm.grams.in_tiles import Tiling, gram_in_tiles
+from fastmm.streams.limits import refuse_for_dask
 from fastmm.streams.sources import is_source
 
 __all__ = ["Tiling", "tiled"]
