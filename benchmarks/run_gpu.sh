@@ -9,9 +9,9 @@
 # code is 1 if one did. Needs a Python with fastmm's core dependencies, cupy, numba-cuda and
 # pytest, and no network; fastmm runs from this checkout.
 #
-# With a GPU, `tests` are those marked gpu, beside the sanitizer; `alone`, those that want all of
-# its memory, and all that is timed come after, one by one; `others`, the tests that need no GPU, take what time is left. Without one, `tests` are
-# all, and what needs a GPU is noted as refused.
+# With a GPU, `tests` are those marked gpu, beside the sanitizer. `alone`, those that want all of
+# its memory, and all that is timed come after, one by one; `others`, the tests that need no GPU,
+# take what time is left. Without one, `tests` are all, and what needs a GPU is noted as refused.
 #
 # Variables: PYTHON, the interpreter (python3); SIZES, full or small (full); TESTS and
 # BENCHMARKS, what those parts run (tests; benchmarks/bench_*.py); SECONDS_ALLOWED, for all

@@ -32,6 +32,7 @@ from numba import prange
 from ._caching import cached
 from ._intrinsics import columns, copier, prefetched, stretches, summer, turner
 from ._launching import Launcher
+from ._linked import store_of
 from ._newer_numpy import set_up_numba_cuda
 from ._registers import ATOMS, GROUP, responder
 
@@ -151,7 +152,11 @@ class Kernel:
 
     @cached_property
     def _launcher(self) -> Launcher:
-        return Launcher(lambda signature: self._device.compile(signature), self._launch_by_numba)
+        return Launcher(
+            lambda signature: self._device.compile(signature),
+            self._launch_by_numba,
+            store_of(self._key, self._cuda, *self._helpers.values()),
+        )
 
     def _launch_by_numba(self, blocks: int, threads: int, stream: int, args: Any) -> None:
         module = numba_cuda()

@@ -3,7 +3,8 @@
 Numba's own way to start a kernel costs the host 170 to 200 microseconds, several times what
 a small image takes: it wraps each array, looks up its type and converts each parameter anew.
 Here the types are read off the arrays, the code for them is looked up, and the parameters are
-packed at once. Where Numba does not show its linked code, or the driver refuses it, a warning
+packed at once. The linked code is kept on disk (`_linked`), and Numba asked only where it is
+not there. Where Numba does not show its linked code, or the driver refuses it, a warning
 says so once for each kernel, and Numba starts it after all.
 """
 
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.np.numpy_support import from_dtype
+
+from ._linked import Linked, Store, forget, load, save
 
 __all__ = ["Launcher", "kind_of", "packed"]
 
@@ -40,13 +43,17 @@ class Launcher:
     """The CUDA builds of one kernel, by the types of what they are given.
 
     `compiled` returns what Numba made for a tuple of its types, linked for the current device;
-    `by_numba` starts it in Numba's own way, with the same arguments as `launch`.
+    `by_numba` starts it in Numba's own way, with the same arguments as `launch`; `store` names
+    what is kept on disk.
     """
 
     def __init__(
-        self, compiled: Callable[[tuple[Any, ...]], Any], by_numba: Callable[..., None]
+        self,
+        compiled: Callable[[tuple[Any, ...]], Any],
+        by_numba: Callable[..., None],
+        store: Store,
     ) -> None:
-        self._compiled, self._by_numba = compiled, by_numba
+        self._compiled, self._by_numba, self._store = compiled, by_numba, store
         self._known: dict[tuple[Any, ...], tuple[Any, struct.Struct, Any] | None] = {}
 
     def launch(self, blocks: int, threads: int, stream: int, args: tuple[Any, ...]) -> None:
@@ -72,21 +79,37 @@ class Launcher:
         )
 
     def _load(self, kinds: tuple[Any, ...]) -> tuple[Any, struct.Struct, Any] | None:
-        from cupy.cuda import function
+        from cupy.cuda import Device
 
+        layout = struct.Struct("=" + "".join(map(_format_of, kinds)))
+        offsets = np.arange(0, layout.size, 8, dtype=np.uint64)
+        file = self._store.file(kinds, str(Device().compute_capability))
+        kept = load(file)
+        if kept is not None:
+            try:
+                return _entry_of(kept), layout, offsets
+            except RuntimeError:  # by a newer compiler than this driver knows
+                forget(file)
         compiled = self._compiled(tuple(map(_type_of, kinds)))
         try:
             code = compiled._codelibrary.get_cubin()
-            module = function.Module()
-            # Linked code and not PTX, which a driver older than the compiler would refuse.
-            module.load(bytes(getattr(code, "code", code)))
-            entry = module.get_function(compiled.entry_name)
+            made = Linked(str(compiled.entry_name), bytes(getattr(code, "code", code)))
+            entry = _entry_of(made)
         except (AttributeError, TypeError, RuntimeError) as error:  # the driver's are of these
             message = f"A CUDA kernel starts through Numba, which costs the host more: {error}"
             warnings.warn(message, RuntimeWarning, stacklevel=4)
             return None
-        layout = struct.Struct("=" + "".join(map(_format_of, kinds)))
-        return entry, layout, np.arange(0, layout.size, 8, dtype=np.uint64)
+        save(file, made)
+        return entry, layout, offsets
+
+
+def _entry_of(linked: Linked) -> Any:
+    """Load code onto the current device: linked code, since PTX a driver may be too old for."""
+    from cupy.cuda import function
+
+    module = function.Module()
+    module.load(linked.code)
+    return module.get_function(linked.entry)
 
 
 def kind_of(arg: Any) -> Any:
