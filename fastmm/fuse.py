@@ -10,7 +10,7 @@ from fastmm._check import finite, number
 from fastmm._device_memory import tells_of_memory
 from fastmm._space import enter
 from fastmm.stacking import empty_stack, enter_blocks, stack_columns, stack_dtype
-from fastmm.stacking_in_parts import Parts, as_they_are, in_parts, measure, write
+from fastmm.stacking_in_parts import Parts, in_parts, stack, write
 
 __all__ = ["StackedFeatures", "stack_features"]
 
@@ -160,8 +160,9 @@ def stack_features(
     -----
     On the CPU statistics are summed in float64 while a tile of columns is in the cache:
     each block is read from memory once and the result written once. Equals scikit-learn's
-    ``StandardScaler`` followed by ``np.hstack``. Blocks on disk are read twice, for means and
-    spreads first; the result is that of the call in memory but for rounding.
+    ``StandardScaler`` followed by ``np.hstack``. Blocks on disk that do not fit at once
+    are read twice, for means and spreads first; the result is that of the call in memory but
+    for rounding.
 
     Examples
     --------
@@ -183,8 +184,7 @@ def stack_features(
         scale[name] = number(weight, f"weights[{name!r}]", above=0)
     if in_parts(blocks, memory_limit, out):
         parts = Parts(blocks, memory_limit, out)
-        statistics = (measure if standardize else as_they_are)(parts, scale)
-        made = write(parts, statistics)
+        made, statistics = stack(parts, scale, standardize)
         return StackedFeatures(made, parts.slices, *map(parts.leave, statistics))
     space, rows, leave = enter_blocks(blocks)
     out = empty_stack(space, rows, stack_dtype(rows))

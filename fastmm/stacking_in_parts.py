@@ -14,10 +14,9 @@ from fastmm.streams.limits import check_limit, refuse_below
 from fastmm.streams.sinks import open_sink
 from fastmm.streams.sources import is_source, open_source
 
-__all__ = ["Parts", "as_they_are", "in_parts", "measure", "write"]
+__all__ = ["Parts", "in_parts", "stack", "write"]
 
 _STEP = 1 << 25  # bytes of a part where there is no limit
-_WORK = 24  # bytes of a column's value in float64: it, its distance and the square
 
 
 def in_parts(blocks: Mapping[str, Any], memory_limit: Any, out: Any) -> bool:
@@ -62,12 +61,11 @@ class Parts:
 
     def _cut(self) -> None:
         """Choose parts that fit, no chunk of a store cut in two."""
-        wide = max(part.stop - part.start for part in self.slices.values())
         grain = min(max((rows.grain for rows in self._lazy), default=1), self.count)
         own = self.width * self.dtype.itemsize
-        fixed = sum(rows.held(0) for rows in self._lazy) + 6 * 8 * self.width + self.sink.extra
+        fixed = sum(rows.held(0) for rows in self._lazy) + 12 * 8 * self.width + self.sink.extra
         fixed += self.count * own if self.sink.own else 0
-        each = own * (2 + int(self.sink.copies)) + _WORK * wide
+        each = own * (2 + int(self.sink.copies))
         each += sum(rows.held(1) - rows.held(0) for rows in self._lazy)
         least = fixed + grain * each
         refuse_below(least, self.limit, f"{grain} rows of the blocks, and what is made of them")
@@ -95,52 +93,30 @@ class Parts:
             finite(block, title, self.space.xp)
 
 
-def measure(parts: Parts, weights: Mapping[str, float]) -> list[Any]:
-    """Return origin, shift and factor of each column: first value, mean from there, 1 / spread.
+def stack(parts: Parts, weights: Mapping[str, float], standardize: bool) -> tuple[Any, list[Any]]:
+    """Return the stack of all blocks, and origin, shift and factor of its columns.
 
-    Means and spreads of parts are joined in float64 (Chan, Golub and LeVeque, 1983).
+    What does not fit at once is read twice, since its means and spreads come first.
     """
-    xp, seen = parts.space.xp, 0
-    origin = xp.zeros(parts.width, parts.dtype)
-    mean, spread = xp.zeros(parts.width), xp.zeros(parts.width)
-    for part, blocks in parts.read():
-        count = part.stop - part.start
-        with np.errstate(over="ignore", invalid="ignore"):  # told of below
-            for name, rows in blocks.items():
-                own = parts.slices[name]
-                if not seen:
-                    origin[own] = rows[0].astype(parts.dtype)
-                away = rows.astype(parts.dtype).astype(np.float64)
-                away -= origin[own]
-                here = away.mean(axis=0)
-                away -= here
-                away *= away
-                moved = here - mean[own]
-                spread[own] += away.sum(axis=0) + moved**2 * (seen * count / (seen + count))
-                mean[own] += moved * (count / (seen + count))
-        del blocks, rows, away
-        seen += count
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        factor = xp.where(spread == 0, 0.0, 1 / xp.sqrt(spread / seen))
-        factor = xp.where(xp.isfinite(spread), factor, np.nan)
-    for name, weight in weights.items():
-        own = parts.slices[name]
-        if not bool(xp.isfinite(factor[own]).all()):
-            parts.refuse_nonfinite(name)
-            raise ValueError(
-                f"`blocks[{name!r}]` has a column whose variance {parts.dtype} cannot hold; "
-                "rescale it first."
-            )
-        factor[own] *= weight
-    return [origin, mean.astype(parts.dtype), factor.astype(parts.dtype)]
+    if not standardize:
+        statistics = _as_they_are(parts, weights)
+    elif len(parts.parts) > 1:
+        statistics = _measure(parts, weights)
+    else:
+        return _at_once(parts, weights)
+    return write(parts, statistics), statistics
 
 
-def as_they_are(parts: Parts, weights: Mapping[str, float]) -> list[Any]:
-    """Return origin, shift and factor of columns that are weighed and no more."""
-    none, factor = np.zeros(parts.width), np.ones(parts.width)
+def _at_once(parts: Parts, weights: Mapping[str, float]) -> tuple[Any, list[Any]]:
+    parts.sink.make()
+    ((part, blocks),) = parts.read()
+    statistics, made = _none(parts), empty_stack(parts.space, blocks, parts.dtype)
     for name, weight in weights.items():
-        factor[parts.slices[name]] = weight
-    return [parts.space.asarray(each.astype(parts.dtype)) for each in (none, none, factor)]
+        where = parts.slices[name]
+        stack_columns(parts.space, blocks[name], made, where, weight, True, statistics)
+        _check(parts, name, statistics[2])
+    parts.sink.write((part,), made)
+    return parts.sink.finish(), statistics
 
 
 def write(parts: Parts, statistics: list[Any]) -> Any:
@@ -158,3 +134,59 @@ def write(parts: Parts, statistics: list[Any]) -> Any:
         parts.sink.write((part,), made)
         del blocks, rows, made
     return parts.sink.finish()
+
+
+def _measure(parts: Parts, weights: Mapping[str, float]) -> list[Any]:
+    """Return origin, shift and factor of each column: first value, mean from there, 1 / spread.
+
+    Means and spreads of parts are joined in float64 (Chan, Golub and LeVeque, 1983).
+    """
+    xp, seen = parts.space.xp, 0
+    origin = xp.zeros(parts.width, parts.dtype)
+    mean, spread = xp.zeros(parts.width), xp.zeros(parts.width)
+    for part, blocks in parts.read():
+        count = part.stop - part.start
+        here = _none(parts)
+        made = empty_stack(parts.space, blocks, parts.dtype)
+        for name, rows in blocks.items():
+            stack_columns(parts.space, rows, made, parts.slices[name], 1.0, True, here)
+        if not seen:
+            origin = here[0]
+        first, shift, factor = (each.astype(np.float64) for each in here)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # told of below
+            inside = xp.where(factor == 0, 0.0, count / factor**2)
+            inside = xp.where(xp.isfinite(factor), inside, np.nan)
+            moved = (first - origin) + shift - mean
+            spread += inside + moved**2 * (seen * count / (seen + count))
+            mean += moved * (count / (seen + count))
+        seen += count
+        del blocks, rows, made
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        factor = xp.where(spread == 0, 0.0, 1 / xp.sqrt(spread / seen))
+        factor = xp.where(xp.isfinite(spread), factor, np.nan)
+    for name, weight in weights.items():
+        _check(parts, name, factor)
+        factor[parts.slices[name]] *= weight
+    return [origin, mean.astype(parts.dtype), factor.astype(parts.dtype)]
+
+
+def _as_they_are(parts: Parts, weights: Mapping[str, float]) -> list[Any]:
+    """Return origin, shift and factor of columns that are weighed and no more."""
+    none, factor = np.zeros(parts.width), np.ones(parts.width)
+    for name, weight in weights.items():
+        factor[parts.slices[name]] = weight
+    return [parts.space.asarray(each.astype(parts.dtype)) for each in (none, none, factor)]
+
+
+def _none(parts: Parts) -> list[Any]:
+    return [parts.space.xp.zeros(parts.width, parts.dtype) for _ in range(3)]
+
+
+def _check(parts: Parts, name: str, factor: Any) -> None:
+    """Refuse a block with a factor that is not finite, which tells of bad input."""
+    if not bool(parts.space.xp.isfinite(factor[parts.slices[name]]).all()):
+        parts.refuse_nonfinite(name)
+        raise ValueError(
+            f"`blocks[{name!r}]` has a column whose variance {parts.dtype} cannot hold; "
+            "rescale it first."
+        )

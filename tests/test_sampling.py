@@ -170,6 +170,16 @@ def test_images_on_disk_give_the_same_patches_under_a_limit(kind, inside, tmp_pa
         sample_patches(lying, (3, 2), 4, mask=np.ones((7, 1, 180, 200), bool), memory_limit="50MB")
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">i2", "<f8"])
+def test_files_of_another_byte_order_or_alignment(dtype, tmp_path):
+    images = np.random.default_rng(0).integers(0, 99, (9, 20, 30)).astype(dtype)
+    (tmp_path / "odd").write_bytes(b"1" + images.tobytes())
+    lying = np.memmap(tmp_path / "odd", dtype, "r", 1, images.shape)
+    found = sample_patches(lying, (3, 2), 4, memory_limit="20MB")
+    for one, other in zip(found, sample_patches(images, (3, 2), 4), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_store_without_a_limit_and_one_image_of_it(tmp_path):
     image = np.arange(30.0).reshape(5, 6)
     for one, other in zip(

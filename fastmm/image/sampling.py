@@ -112,8 +112,6 @@ def _from_disk(
     rows: Any, grid: PatchGrid, most: int, seed: int, mask: Any, whole: bool, limit: int | None
 ) -> tuple[Any, Any]:
     """Sample images some at a time: each has places of its own."""
-    from fastmm.streams.lazy_rows import read_ahead
-
     spatial, space = len(grid.size), Space("cpu")
     if mask is not None:
         mask = np.asarray(mask)
@@ -135,7 +133,8 @@ def _from_disk(
         step = grain * (1 + (limit - fixed - least) // (least - rows.held(0)))
     parts = [slice(i, min(i + step, len(rows))) for i in range(0, len(rows), step)]
     patches, positions = [], []
-    for part, images in read_ahead(rows.__getitem__, parts, len(parts) > 1):
+    for part, lying in rows.views(parts):
+        _, (images,), _ = enter(images=lying)  # in the byte order of this machine
         cut = mask is not None and mask.ndim == rows.ndim and len(mask) == len(rows)
         allowed = mask[part] if cut else mask
         found, places = _sample(
@@ -144,7 +143,7 @@ def _from_disk(
         places[:, 0] += part.start
         patches.append(found)
         positions.append(places)
-        del images, allowed  # before the one after the next is read
+        del images, lying, allowed  # before the one after the next is read
     return np.concatenate(patches), np.concatenate(positions)
 
 

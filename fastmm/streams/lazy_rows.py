@@ -117,6 +117,18 @@ class LazyRows:
         own: int = self.copies * rows * self._row + beside + kept
         return own
 
+    def views(self, parts: list[slice]) -> Iterator[tuple[slice, Any]]:
+        """Yield parts whose values are looked at here and there; of a mapped file, as views.
+
+        Its pages are read where they are touched, and let go after each part.
+        """
+        if not isinstance(self._source, MappedSource) or self._turn is not None:
+            yield from read_ahead(self.__getitem__, parts, len(parts) > 1)
+            return
+        for part in parts:
+            yield part, self._source.read((part,))
+            self._source.drop((part,))
+
     def parts(self, most: int) -> list[slice]:
         """Cut the rows into parts of about `most` bytes; no chunk of a store is cut in two."""
         step = max(1, most // max(self._row, 1))
