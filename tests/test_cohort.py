@@ -8,6 +8,7 @@ import pytest
 from fastmm.cohort import read_cohort
 from fastmm.cohorts.tables import TableSource
 from fastmm.errors import CohortError
+from fastmm.read.table import read_rows
 
 
 @pytest.fixture
@@ -319,3 +320,10 @@ def test_one_mistake_is_told_once(write):
     with pytest.raises(CohortError, match="must have each key once; 1 key") as caught:
         read_cohort(file, label="ill", group="p", tables=table)
     assert "fewer" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".TSV"])
+def test_tabs_part_the_cells_of_a_tsv_file_in_any_case_of_its_ending(ending, tmp_path):
+    file = tmp_path / f"genes{ending}"
+    file.write_text("patient\tdose\nA\t1,5\nB\t2\n", encoding="utf-8")
+    assert read_rows(file) == {"patient": ["A", "B"], "dose": ["1,5", "2"]}

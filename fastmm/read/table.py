@@ -17,9 +17,10 @@ def read_rows(path: Path) -> Rows:
     """Read a CSV (or tab-separated), or a Parquet file, as columns of text."""
     if path.suffix.lower() == ".parquet":
         return _parquet(path)
+    mark = "\t" if path.suffix.lower() == ".tsv" else ","
     with path.open(newline="", encoding="utf-8-sig") as file:
         try:
-            lines = list(csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+            lines = list(csv.reader(file, delimiter=mark))
         except (csv.Error, UnicodeDecodeError) as error:
             raise CohortError(f"{path.name} is no CSV text in UTF-8: {error}.") from None
     lines = [line for line in lines if any(cell.strip() for cell in line)]
