@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from weighting import weights
 
 from fastmm import RidgeClassifier, RidgeClassifierCV, load_model, save_model
 from fastmm.solve.grouped import make_folds
@@ -26,14 +27,6 @@ def cohort(n=60, d=6, classes=2, seed=0):
     groups = np.array([f"p{g}" for g in rng.integers(0, n // 4, n)], dtype="U9")
     groups[:3] = "big"
     return X, NAMES[codes], groups
-
-
-def weights(kind, n):
-    rng = np.random.default_rng(9)
-    weight = rng.uniform(0.2, 3, n)
-    if kind == "zeros":
-        weight[rng.random(n) < 0.25] = 0
-    return None if kind == "none" else weight
 
 
 def naive_held_out(X, y, groups, alpha, weight=None, fit_intercept=True):
