@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import weights
 from lssvm_by_definition import cohort, naive_machine, signs_of
 from sklearn.metrics.pairwise import (
     linear_kernel,
     rbf_kernel,
 )
-from weighting import weights
 
 from fastmm import LSSVC, LSSVCCV
 from fastmm._space import Space

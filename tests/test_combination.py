@@ -4,11 +4,11 @@ import pickle
 
 import numpy as np
 import pytest
+from drawing import weights
 from scipy.linalg import LinAlgWarning
 from scipy.optimize import lsq_linear
 from sklearn.linear_model import LinearRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from weighting import weights
 
 from fastmm import LinearCombination, Ridge, load_model, save_model
 from fastmm.solve import triangular

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import weights
 from kernel_ridge_by_definition import ALPHAS, KERNELS, cohort, gram, naive_fit, naive_held_out
 from scipy.linalg import LinAlgWarning
 from sklearn.kernel_ridge import KernelRidge as Peer
-from weighting import weights
 
 from fastmm import KernelRidge
 

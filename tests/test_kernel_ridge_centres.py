@@ -6,11 +6,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from drawing import weights
 from kernel_ridge_by_definition import ALPHAS, KERNELS, cohort
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import rbf_kernel
-from weighting import weights
 
 from fastmm import KernelRidge
 from fastmm.solve.kernel import kernel_ridge_fit

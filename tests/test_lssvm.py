@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from drawing import two_labels, weights
 from lssvm_by_definition import cohort, naive_held_out, naive_machine, signs_of
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import (
@@ -13,7 +14,6 @@ from sklearn.metrics.pairwise import (
 )
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from weighting import weights
 
 from fastmm import LSSVC, LSSVCCV
 from fastmm.solve.grouped import make_folds, training_means
@@ -51,17 +51,7 @@ def test_class_weights_are_weights_of_the_fit(xp_any, class_weight, weighting):
     assert model.best_score_ == pytest.approx(area, rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [
-        np.array(["benign", "malignant"]),
-        np.array(["benign", "malignant"], object),
-        np.array([False, True]),
-        np.array([-3, 5], np.int8),
-        np.array([0.0, 1.0], np.float32),
-    ],
-    ids=["text", "object", "bool", "int8", "float32"],
-)
+@two_labels
 def test_labels_keep_their_dtype(xp_any, labels):
     X, y, groups = cohort()
     y = labels[(y != "benign").astype(int)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import weights
 from lssvm_by_definition import CS, KERNELS, cohort, naive_held_out, naive_machine, signs_of
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.metrics.pairwise import (
@@ -11,7 +12,6 @@ from sklearn.metrics.pairwise import (
     rbf_kernel,
 )
 from sklearn.model_selection import GroupKFold
-from weighting import weights
 
 from fastmm import LSSVC, LSSVCCV
 from fastmm.solve.fold_order import order_by_fold, runs

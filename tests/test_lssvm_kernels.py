@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import weights
 from lssvm_by_definition import CS, KERNELS, cohort, naive_held_out, naive_machine, signs_of
 from sklearn.metrics.pairwise import (
     rbf_kernel,
 )
 from sklearn.svm import SVC
-from weighting import weights
 
 from fastmm import LSSVC, LSSVCCV
 from fastmm.solve.ridge import design

@@ -8,8 +8,8 @@ import sys
 
 import numpy as np
 import pytest
+from drawing import weights
 from ridge_by_definition import ALPHAS, SHAPES, cohort, naive_ridge
-from weighting import weights
 
 from fastmm import Ridge, RidgeCV
 from fastmm.solve.ridge import design

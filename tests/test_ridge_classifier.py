@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import two_labels, weights
 from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
 from sklearn.linear_model import RidgeClassifier as SklearnRidgeClassifier
@@ -11,7 +12,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from weighting import weights
 
 from fastmm import RidgeClassifier, RidgeClassifierCV, load_model, save_model
 from fastmm.solve.grouped import make_folds
@@ -156,17 +156,7 @@ def test_folds(cv):
     np.testing.assert_allclose(model.cv_decision_, naive_held_out(X, y, codes, 2.0), atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [
-        np.array(["benign", "malignant"]),
-        np.array(["benign", "malignant"], object),
-        np.array([False, True]),
-        np.array([-3, 5], np.int8),
-        np.array([0.0, 1.0], np.float32),
-    ],
-    ids=["text", "object", "bool", "int8", "float32"],
-)
+@two_labels
 def test_labels_keep_their_dtype(xp_any, labels):
     X, y, groups = cohort()
     y = labels[(y != "benign").astype(int)]

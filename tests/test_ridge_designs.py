@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 import pytest
+from drawing import weights
 from ridge_by_definition import cohort, naive_held_out, naive_ridge
 from scipy.linalg import LinAlgWarning
-from weighting import weights
 
 from fastmm import Ridge, RidgeCV
 from fastmm.solve.ridge.solution import solve_ridge

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import weights
 from ridge_by_definition import ALPHAS, SHAPES, cohort, naive_held_out, naive_ridge
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.model_selection import (
@@ -11,7 +12,6 @@ from sklearn.model_selection import (
     PredefinedSplit,
     cross_val_predict,
 )
-from weighting import weights
 
 from fastmm import Ridge, RidgeCV
 from fastmm.solve.grouped import make_folds

@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from drawing import weights
 from ridge_by_definition import ALPHAS, SHAPES, cohort, naive_held_out
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
@@ -13,7 +14,6 @@ from sklearn.model_selection import (
     GridSearchCV,
     LeaveOneGroupOut,
 )
-from weighting import weights
 
 from fastmm import Ridge, RidgeCV
 from fastmm.solve.ridge import design

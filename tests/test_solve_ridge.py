@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import weights
 from ridge_by_definition import SHAPES, cohort, naive_ridge
 from sklearn.linear_model import Ridge as SklearnRidge
-from weighting import weights
 
 from fastmm._space import Space
 from fastmm.solve.ridge.solution import RidgeProblem, solve_ridge

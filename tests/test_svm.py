@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import weights
 from sklearn import svm
 from sklearn.metrics.pairwise import laplacian_kernel, linear_kernel, polynomial_kernel, rbf_kernel
 from svm_by_hinge import cohort, error, oracle, signs_of
-from weighting import weights
 
 from fastmm import SVC
 from fastmm.solve.svm import conjugate as svm_conjugate

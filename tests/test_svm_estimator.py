@@ -6,11 +6,11 @@ import pickle
 
 import numpy as np
 import pytest
+from drawing import weights
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import linear_kernel
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from svm_by_hinge import cohort, error, oracle, rounded, signs_of
-from weighting import weights
 
 from fastmm import SVC
 from fastmm.solve.svm.solution import solve_svm

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import weights
 from sklearn.metrics.pairwise import rbf_kernel
 from svm_by_hinge import cohort, oracle, signs_of
-from weighting import weights
 
 from fastmm import SVC
 from fastmm.solve.svm import growth as svm_growth
