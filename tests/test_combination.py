@@ -1,3 +1,5 @@
+"""LinearCombination of scores, against scikit-learn and refits without each group."""
+
 from __future__ import annotations
 
 import pickle

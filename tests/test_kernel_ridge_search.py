@@ -1,3 +1,5 @@
+"""KernelRidgeCV against grid searches and refits without each group."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""RidgeClassifier and its search, against scikit-learn and refits without each group."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Ridge from sums of pieces: any pieces and order give the same, and no digits are lost."""
+
 from __future__ import annotations
 
 import numpy as np
