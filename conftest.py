@@ -1,4 +1,4 @@
-"""What all tests and benchmarks share: the array libraries, and the real cohorts."""
+"""What all tests and benchmarks share: the array libraries, oracles, and the real cohorts."""
 
 from __future__ import annotations
 
@@ -133,3 +133,30 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("the real cohorts (../shared/data) are not beside this checkout")
     return REAL_DATA
+
+
+@pytest.fixture
+def cv2() -> Any:
+    return pytest.importorskip("cv2", reason="OpenCV is the oracle")
+
+
+@pytest.fixture
+def tifffile() -> Any:
+    return pytest.importorskip("tifffile", reason="tifffile is the oracle")
+
+
+@pytest.fixture(scope="session")
+def good_slice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a DICOM file that is right, of 6 x 5 pixels."""
+    from dicom_files import write
+
+    return write(tmp_path_factory.mktemp("good") / "good.dcm")
+
+
+@pytest.fixture(scope="session")
+def small_phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the synthetic cohort of 16 patients in few small slices."""
+    from fastmm.datasets import make_cohort
+
+    folder = tmp_path_factory.mktemp("cohort") / "data"
+    return make_cohort(folder, n_patients=16, seed=1, slices=3, shape=(64, 64))

@@ -135,8 +135,8 @@ fi
 options=(-o filterwarnings=default -p no:cacheprovider --continue-on-collection-errors -q)
 # The project's own options name pytest-benchmark's, which may be missing here.
 "$python" -c 'import pytest_benchmark' 2>/dev/null || options+=(-o addopts=--strict-markers)
-# Its tests run this script.
-options+=(--ignore=tests/test_benchmarks.py)
+# They run this script, or benchmarks.
+options+=(--ignore=tests/test_benchmarks.py --ignore=tests/test_run_gpu.py)
 workers() { # SHARE of the cores; pytest-xdist may be missing
     "$python" -c 'import xdist' 2>/dev/null && echo "-n $(($(nproc) / $1 + 1)) --dist worksteal"
 }

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from pydicom.data import get_testdata_file
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.tag import Tag
@@ -80,3 +82,11 @@ def write_series(folder: Path, n: int = 4, *, step: float = 2.5, **tags: Any) ->
         position = [-10, -20, 30 + step * z]
         write(folder / name, stack[z], **{"ImagePositionPatient": position, **tags})
     return stack
+
+
+def carried_file(name: str) -> str:
+    """Return the path of a file that comes with pydicom."""
+    path = get_testdata_file(name, download=False)
+    if path is None:
+        pytest.skip(f"pydicom does not carry {name}")
+    return path

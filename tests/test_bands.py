@@ -1,3 +1,5 @@
+"""Ridge with a penalty for each block of columns, against refits on scaled columns and himalaya."""
+
 from __future__ import annotations
 
 import tracemalloc

@@ -1,3 +1,5 @@
+"""Intervals of the area by resampling patients, against a plain loop."""
+
 from __future__ import annotations
 
 import numpy as np

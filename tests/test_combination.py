@@ -1,9 +1,12 @@
+"""LinearCombination of scores, against scikit-learn and refits without each group."""
+
 from __future__ import annotations
 
 import pickle
 
 import numpy as np
 import pytest
+from drawing import weights
 from scipy.linalg import LinAlgWarning
 from scipy.optimize import lsq_linear
 from sklearn.linear_model import LinearRegression
@@ -40,14 +43,6 @@ def scores(n=60, m=4, targets=None, seed=0):
     groups = np.array([f"p{g}" for g in rng.integers(0, n // 4, n)], dtype="U9")
     groups[:5] = "big"
     return X, y if targets else y[:, 0], groups
-
-
-def weights(kind, n):
-    rng = np.random.default_rng(9)
-    weight = rng.uniform(0.2, 3, n)
-    if kind == "zeros":
-        weight[rng.random(n) < 0.25] = 0
-    return None if kind == "none" else weight
 
 
 @pytest.mark.parametrize("weighting", ["none", "positive", "zeros"])

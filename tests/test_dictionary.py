@@ -2,65 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
+from dictionary_by_definition import HOST, draw, explicit, fitted, naive
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastmm import PatchDictionary, load_model, save_model
-from fastmm._space import Space
+from fastmm import PatchDictionary
 from fastmm.features import encoding
 from fastmm.features.atoms import cluster_atoms, draw_atoms, whitening_of
 from fastmm.features.pooling import make_tiles
-
-HOST = Space("cpu")
-
-
-def explicit(images, size, step):
-    """Return all patches, (n, *grid, channels, pixels), of images (n, channels, ...)."""
-    spatial = len(size)
-    views = sliding_window_view(images, size, tuple(range(2, 2 + spatial)))
-    views = np.moveaxis(views, 1, 1 + spatial)
-    views = views[(slice(None), *(slice(None, None, s) for s in step))]
-    return views.reshape(*views.shape[: 2 + spatial], -1)
-
-
-def naive(images, model, pools, step, threshold=0.25):
-    """Encode images in float64 as the equations say, one cell at a time."""
-    filters, floors = model.filters_.astype("f8"), model.floors_ / model.gain_**2
-    spatial = filters.ndim - 2
-    images = images.astype("f8")
-    if images.ndim == spatial + 1:
-        images = images[:, None]
-    patches = explicit(images, filters.shape[2:], step)
-    lead = patches.shape[: 1 + spatial]
-    patches = patches.reshape(*lead, floors.size, -1)
-    patches = patches - patches.mean(-1, keepdims=True)
-    variance = (patches**2).mean(-1) + floors
-    patches = patches / np.sqrt(np.where(variance > 0, variance, 1))[..., None]
-    responses = patches.reshape(*lead, -1) @ filters.reshape(len(filters), -1).T
-    found = [np.maximum(sign * responses - threshold, 0) for sign in (1, -1)]
-    found, grid = np.stack(found, -2), lead[1:]
-    cells = []
-    for pool in pools:
-        for cell in np.ndindex(*pool):
-            bounds = [
-                (g * c // p, g * (c + 1) // p) for g, c, p in zip(grid, cell, pool, strict=True)
-            ]
-            part = found[(slice(None), *(slice(*b) for b in bounds))]
-            cells.append(part.mean(tuple(range(1, 1 + spatial))))
-    return np.stack(cells, 1)
-
-
-def draw(shape, dtype="f4", mean=40.0, std=9.0, seed=0):
-    images = np.random.default_rng(seed).normal(mean, std, shape)
-    images[0, ..., : shape[-1] // 2] = images.flat[0]  # patches without contrast, too
-    return images.astype(dtype)
-
 
 CASES = [
     ((4, 40, 41), (6, 6), (6, 6), 1),
@@ -136,23 +87,19 @@ def test_signs_are_those_of_the_responses():
 @pytest.mark.parametrize("mean", [0.0, 1e4])
 def test_neither_mean_nor_unit_of_the_images_matters(mean, scale):
     wide = draw((4, 24, 24), "f8", mean, 1)
-    expected = naive(wide, model := _fitted(wide), [(2, 2)], (1, 1)).reshape(4, -1)
+    expected = naive(wide, model := fitted(wide), [(2, 2)], (1, 1)).reshape(4, -1)
     images = (wide * scale).astype("f4")
-    got = _fitted(images).transform(images)
+    got = fitted(images).transform(images)
     # float32 itself rounds images of mean 1e4 and deviation 1 to 5e-4.
     tolerance = 1e-5 if mean == 0 else 2e-3
     assert np.abs(model.transform(wide) - expected).max() < 1e-5
     assert np.abs(got - expected).max() < tolerance
 
 
-def _fitted(images):
-    return PatchDictionary((5, 5), 9, pool=2, atoms="random", n_patches=400).fit(images)
-
-
 @pytest.mark.parametrize("peak", [1e22, 1e30, 3e38])
 def test_patches_of_enormous_contrast_are_exact(peak):
     images = draw((2, 24, 24))
-    model = _fitted(images)
+    model = fitted(images)
     images[1] *= np.float32(peak / np.abs(images[1]).max())
     expected = naive(images, model, [(2, 2)], (1, 1)).reshape(2, -1)
     np.testing.assert_allclose(model.transform(images), expected, rtol=0, atol=1e-5)
@@ -160,7 +107,7 @@ def test_patches_of_enormous_contrast_are_exact(peak):
 
 @pytest.mark.parametrize("value", [0.0, -1024.0, 0.1, 1e30])
 def test_constant_images_have_no_features(xp, value):
-    model = _fitted(draw((2, 12, 12) if xp.small else (4, 24, 24)))
+    model = fitted(draw((2, 12, 12) if xp.small else (4, 24, 24)))
     images = np.full((2, *model.image_shape_), value, "f4")
     assert not xp.asnumpy(model.transform(xp.asarray(images))).any()
 
@@ -280,7 +227,7 @@ def test_volumes_with_channels_in_two_layers():
 
 def test_overlap_averages_neighbouring_cells():
     images = draw((3, 30, 33))
-    model = _fitted(images).set_params(pool=(4, 5))
+    model = fitted(images).set_params(pool=(4, 5))
     cells = model.transform(images).reshape(3, 4, 5, 2, 9)
     got = model.set_params(overlap=3).transform(images)
     expected = sliding_window_view(cells, (3, 3), (1, 2)).mean((-2, -1))
@@ -308,72 +255,6 @@ def test_leading_axes_alone_give_their_share_of_the_responses(count):
     np.testing.assert_allclose(model.transform(images), expected, atol=1e-5)
 
 
-def test_seeds_decide():
-    images = draw((4, 20, 20))
-    models = [
-        PatchDictionary((4, 4), 8, pool=1, n_patches=200, seed=s).fit(images) for s in (3, 3, 4)
-    ]
-    np.testing.assert_array_equal(models[0].filters_, models[1].filters_)
-    assert np.abs(models[0].filters_ - models[2].filters_).max() > 0.01
-
-
-def test_any_array_library(xp):
-    shape, size, pool = (
-        ((2, 12, 12), (3, 3), (2, 2)) if xp.small else ((5, 2, 40, 41), (6, 6), [(3, 3), (1, 1)])
-    )
-    images = draw(shape)
-    model = PatchDictionary(size, 70 if not xp.small else 3, pool=pool, rounds=2, n_patches=400)
-    expected = model.fit_transform(images)
-    there = clone(model).fit(xp.asarray(images))
-    got = xp.asnumpy(there.transform(xp.asarray(images)))
-    assert isinstance(there.filters_, np.ndarray)
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
-    got = xp.asnumpy(model.transform(xp.asarray(images)))
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
-
-
-def test_any_layout_and_the_input_stays():
-    images = draw((4, 20, 21))
-    model = _fitted(images)
-    expected = model.transform(images)
-    turned = np.asfortranarray(images)
-    turned.flags.writeable = False
-    np.testing.assert_array_equal(model.transform(turned), expected)
-    backwards = np.ascontiguousarray(images[:, ::-1])[:, ::-1]
-    np.testing.assert_array_equal(model.transform(backwards), expected)
-    np.testing.assert_array_equal(_fitted(backwards).filters_, model.filters_)
-
-
-def test_guests_by_dlpack_leave_as_what_they_came():
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    images = draw((3, 20, 21))
-    model = _fitted(images)
-    got = model.transform(torch.from_numpy(images))
-    assert isinstance(got, torch.Tensor)
-    np.testing.assert_array_equal(got.numpy(), model.transform(images))
-    np.testing.assert_array_equal(
-        model.transform(images.tolist()), model.transform(images.astype("f8"))
-    )
-
-
-def test_calls_from_several_threads():
-    images = draw((8, 40, 41))
-    model = PatchDictionary((6, 6), 70, pool=3, n_patches=500, rounds=1).fit(images)
-    expected = model.transform(images)
-    with ThreadPoolExecutor(8) as pool:
-        for got in pool.map(model.transform, [images] * 16):
-            np.testing.assert_array_equal(got, expected)
-
-
-def test_model_files(tmp_path):
-    images = draw((4, 20, 21))
-    below = PatchDictionary((3, 3), 4, pool=8, n_patches=400)
-    model = PatchDictionary((3, 3), 5, pool=[(2, 2), 1], n_patches=100, below=below).fit(images)
-    again = load_model(save_model(model, tmp_path / "dictionary.fastmm"))
-    np.testing.assert_array_equal(again.transform(images), model.transform(images))
-    assert str(again) == str(model)
-
-
 @pytest.mark.parametrize("count", [91, 3000])
 def test_tiles_cover_every_patch_once(count):
     tiles = make_tiles((count, 95), ((6, 6), (4, 5)))
@@ -384,87 +265,3 @@ def test_tiles_cover_every_patch_once(count):
     assert boxes[:, 1].max() * 6 < 256 + 6
     assert boxes[0, 0] == 0
     np.testing.assert_array_equal(np.diff(boxes[:, 0]), 6 * boxes[:-1, 1])
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"patch_size": (0, 3)}, ValueError, "`patch_size"),
-        ({"patch_size": (30, 3)}, ValueError, "`patch_size` must fit into the images"),
-        ({"patch_size": (3,), "pool": 19}, ValueError, "`pool` must have no more cells"),
-        ({"n_atoms": 0}, ValueError, "`n_atoms` must be a positive integer, got 0"),
-        ({"n_atoms": 1000}, ValueError, "`n_atoms` must be at most the number of patches"),
-        ({"pool": 19}, ValueError, "`pool` must have no more cells than there are patches"),
-        ({"pool": (2, 0)}, ValueError, r"`pool\[1\]` must be a positive integer"),
-        ({"pool": []}, ValueError, "`pool` must hold at least one grid|`pool` must be 2"),
-        ({"pool": "global"}, TypeError, "`pool` must be a positive integer"),
-        ({"step": 0}, ValueError, "`step` must be a positive integer, got 0"),
-        ({"atoms": "pca"}, ValueError, "`atoms` must be one of"),
-        ({"threshold": -1}, ValueError, "`threshold` must be a finite number of at least 0"),
-        ({"sign": "negative"}, ValueError, "`sign` must be one of"),
-        ({"whitening": 0}, ValueError, "`whitening` must be a finite number greater than 0"),
-        ({"contrast": -0.1}, ValueError, "`contrast` must be a finite number of at least 0"),
-        ({"n_patches": 0}, ValueError, "`n_patches` must be a positive integer"),
-        ({"n_components": 0}, ValueError, "`n_components` must be a positive integer"),
-        ({"n_components": 2, "whitening": None}, ValueError, "`n_components` must be None"),
-        ({"dilation": 0}, ValueError, "`dilation` must be a positive integer"),
-        ({"dilation": 10}, ValueError, "`patch_size` must fit into the images"),
-        ({"overlap": 0}, ValueError, "`overlap` must be a positive integer"),
-        ({"overlap": 3}, ValueError, "`overlap` must be 1 for several grids, and at most"),
-        ({"overlap": 2, "pool": [(3, 3), 2]}, ValueError, "`overlap` must be 1 for several grids"),
-        ({"below": "layer"}, TypeError, "`below` must be a PatchDictionary or None, got str"),
-        ({"below": PatchDictionary((2,))}, ValueError, "`below` must have patches of as many"),
-        (
-            {"below": PatchDictionary((2, 2), pool=[(2, 2), (1, 1)])},
-            ValueError,
-            "`below` must have patches of as many axes and a single grid",
-        ),
-        ({"rounds": -1}, ValueError, "`rounds` must be an integer of at least 0"),
-        ({"seed": -1}, ValueError, "`seed` must be an integer of at least 0"),
-    ],
-)
-def test_wrong_parameters(options, error, message):
-    model = PatchDictionary(**{"patch_size": (3, 3), "n_atoms": 4, "pool": 2, **options})
-    with pytest.raises(error, match=message):
-        model.fit(draw((2, 20, 20)))
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_is_refused(bad):
-    images = draw((3, 20, 20))
-    model = _fitted(images)
-    images[2, 3, 4] = bad
-    for call in (model.transform, clone(model).fit):
-        with pytest.raises(ValueError, match=r"NaN or infinity: 1 of 1200 .* \(2, 3, 4\)"):
-            call(images)
-
-
-def test_wrong_images():
-    model = _fitted(draw((3, 20, 20)))
-    with pytest.raises(
-        ValueError, match=r"shape \(n, 20, 20\) of those seen in fit, got \(3, 21, 20\)"
-    ):
-        model.transform(np.zeros((3, 21, 20)))
-    with pytest.raises(NotFittedError):
-        clone(model).transform(np.zeros((3, 20, 20)))
-    with pytest.raises(ValueError, match="2 spatial axes"):
-        clone(model).fit(np.zeros((20, 20)))
-    with pytest.raises(ValueError, match="Complex data not supported"):
-        clone(model).fit(np.zeros((3, 20, 20), complex))
-    with pytest.raises(ValueError, match="not compatible with arrays of bytes/strings"):
-        clone(model).fit(np.full((3, 20, 20), "a"))
-    with pytest.raises(TypeError, match="masked array"):
-        model.transform(np.ma.zeros((3, 20, 20)))
-    with pytest.raises(ValueError, match="0 sample"):
-        clone(model).fit(np.zeros((0, 20, 20)))
-    assert model.transform(np.zeros((0, 20, 20))).shape == (0, 72)
-
-
-@parametrize_with_checks(
-    [PatchDictionary((2,), 3, pool=1, n_patches=100, rounds=1)],
-    expected_failed_checks=lambda _: {
-        "check_fit2d_1feature": "the message speaks of patches, which do not fit into one pixel"
-    },
-)
-def test_scikit_learn_contract(estimator, check):
-    check(estimator)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from dicom_files import PATIENT, PATIENT_ID, write_series
+from directory_files import write_directory
 from pydicom.data import get_testdata_file
-from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.fileset import FileSet
-from pydicom.sequence import Sequence
 
 from fastmm.errors import DicomError
 from fastmm.loading.batch import load_images
@@ -21,42 +19,6 @@ from fastmm.read.dicom.directory import is_directory, referenced_files
 from fastmm.read.reading import read_volume
 
 TREE = Path(get_testdata_file("DICOMDIR", download=False)).parent
-MEDIA = "1.2.840.10008.1.3.10"
-
-
-def _directory(
-    path: Path,
-    ids: list[object],
-    *,
-    kind: str = "IMAGE",
-    in_use: int = 0xFFFF,
-    syntax: str = "1.2.840.10008.1.2.1",
-) -> Path:
-    """Write a DICOMDIR with one patient and a flat list of records below."""
-    with warnings.catch_warnings():  # pydicom warns of names that are none
-        warnings.simplefilter("ignore")
-        return _write(path, ids, kind, in_use, syntax)
-
-
-def _write(path: Path, ids: list[object], kind: str, in_use: int, syntax: str) -> Path:
-    ds = Dataset()
-    ds.FileSetID = "DISC"
-    top = Dataset()
-    top.DirectoryRecordType, top.RecordInUseFlag = "PATIENT", 0xFFFF
-    top.PatientName, top.PatientID = PATIENT, PATIENT_ID
-    records = [top]
-    for file_id in ids:
-        record = Dataset()
-        record.RecordInUseFlag, record.DirectoryRecordType = in_use, kind
-        record.ReferencedFileID = file_id
-        records.append(record)
-    ds.DirectoryRecordSequence = Sequence(records)
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.MediaStorageSOPClassUID = MEDIA
-    ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    ds.file_meta.TransferSyntaxUID = syntax
-    pydicom.dcmwrite(path, ds, enforce_file_format=True)
-    return path
 
 
 @pytest.mark.parametrize("name", ["DICOMDIR", "DICOMDIR-implicit", "DICOMDIR-bigEnd"])
@@ -85,10 +47,10 @@ def test_names_in_any_case_of_letters(tmp_path):
     stack = write_series(tmp_path / "images" / "Ct")
     names = sorted(p.name for p in (tmp_path / "images" / "Ct").iterdir())
     ids = [["IMAGES", "CT", name.upper()] for name in names]
-    directory = _directory(tmp_path / "DICOMDIR", ids)
+    directory = write_directory(tmp_path / "DICOMDIR", ids)
     np.testing.assert_array_equal(read_volume(directory).array, stack)
     # What the directory does not list is not read.
-    listed = _directory(tmp_path / "DICOMDIR", ids[:1])
+    listed = write_directory(tmp_path / "DICOMDIR", ids[:1])
     assert read_volume(listed).array.shape[0] == 1
 
 
@@ -99,7 +61,8 @@ def test_the_exact_name_comes_first(tmp_path):
         pytest.skip("this file system does not tell a from A")
     for name in ("a", "A"):
         file = next((tmp_path / name).iterdir())
-        assert referenced_files(_directory(tmp_path / "DICOMDIR", [[name, file.name]])) == [file]
+        directory = write_directory(tmp_path / "DICOMDIR", [[name, file.name]])
+        assert referenced_files(directory) == [file]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +82,7 @@ def test_the_exact_name_comes_first(tmp_path):
 def test_nothing_outside_the_folder_is_found(tmp_path, file_id):
     write_series(tmp_path / "disc" / "A", 1)
     write_series(tmp_path / "secret", 1)
-    directory = _directory(tmp_path / "disc" / "DICOMDIR", [file_id])
+    directory = write_directory(tmp_path / "disc" / "DICOMDIR", [file_id])
     with pytest.raises(DicomError, match=r"ReferencedFileID \(0004,1500\)") as caught:
         read_volume(directory)
     assert "SECRET" not in str(caught.value)
@@ -135,16 +98,16 @@ def test_links_that_lead_out(tmp_path):
     (disc / "LOOP").symlink_to(disc / "LOOP")
     for file_id in (["OUT", file.name], ["FILE"]):
         with pytest.raises(DicomError, match="leads out of its folder"):
-            referenced_files(_directory(disc / "DICOMDIR", [file_id]))
+            referenced_files(write_directory(disc / "DICOMDIR", [file_id]))
     with pytest.raises(DicomError, match="missing"):
-        referenced_files(_directory(disc / "DICOMDIR", [["LOOP"]]))
+        referenced_files(write_directory(disc / "DICOMDIR", [["LOOP"]]))
 
 
 def test_missing_files(tmp_path):
     write_series(tmp_path / "A", 2)
     names = sorted(p.name for p in (tmp_path / "A").iterdir())
     ids = [["A", names[0]], ["A", "GONE"], ["B", "GONE"], ["A"]]
-    directory = _directory(tmp_path / "DICOMDIR", ids)
+    directory = write_directory(tmp_path / "DICOMDIR", ids)
     with pytest.raises(DicomError, match="3 of the 4 image files it refers to") as caught:
         read_volume(directory)
     assert "GONE" not in str(caught.value)
@@ -155,19 +118,19 @@ def test_records_that_are_no_images_or_not_in_use(tmp_path):
     file_id = ["A", next((tmp_path / "A").iterdir()).name]
     for change in ({"kind": "SR DOCUMENT"}, {"in_use": 0}):
         with pytest.raises(DicomError, match="refers to no images"):
-            read_volume(_directory(tmp_path / "DICOMDIR", [file_id], **change))
+            read_volume(write_directory(tmp_path / "DICOMDIR", [file_id], **change))
 
 
 def test_beside_its_files_a_directory_is_no_image(tmp_path):
     stack = write_series(tmp_path / "a")
-    _directory(tmp_path / "DICOMDIR", [["NOWHERE"]])
+    write_directory(tmp_path / "DICOMDIR", [["NOWHERE"]])
     np.testing.assert_array_equal(read_volume(tmp_path).array, stack)
 
 
 def test_damaged_directories(tmp_path):
     write_series(tmp_path / "A", 1)
     file_id = ["A", next((tmp_path / "A").iterdir()).name]
-    whole = _directory(tmp_path / "DICOMDIR", [file_id]).read_bytes()
+    whole = write_directory(tmp_path / "DICOMDIR", [file_id]).read_bytes()
     for size in range(len(whole) - 4, 300, -23):
         (tmp_path / "DICOMDIR").write_bytes(whole[:size])
         with pytest.raises(DicomError) as caught:
@@ -189,7 +152,7 @@ def test_damaged_directories(tmp_path):
 def test_a_batch_of_a_disc_is_that_of_its_folder(tmp_path):
     write_series(tmp_path / "A", 4)
     names = [path.rename(path.with_name(f"I{n}")) for n, path in enumerate(_files(tmp_path / "A"))]
-    _directory(tmp_path / "DICOMDIR", [["A", path.name] for path in names])
+    write_directory(tmp_path / "DICOMDIR", [["A", path.name] for path in names])
     expected = load_images(tmp_path / "A", (4, 4), device="cpu")
     np.testing.assert_array_equal(
         load_images(tmp_path / "DICOMDIR", (4, 4), device="cpu"), expected

@@ -1,3 +1,5 @@
+"""Groups and folds: whole, balanced, numbered; and what is predicted of those left out."""
+
 from __future__ import annotations
 
 import numpy as np

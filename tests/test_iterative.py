@@ -1,3 +1,5 @@
+"""Ridge by iteration with a sketched preconditioner, against the singular value decomposition."""
+
 from __future__ import annotations
 
 import numpy as np

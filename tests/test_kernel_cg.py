@@ -1,3 +1,5 @@
+"""Kernel machines by conjugate gradients: products in tiles, centres, pivots, limits."""
+
 from __future__ import annotations
 
 import numpy as np

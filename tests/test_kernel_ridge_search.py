@@ -1,13 +1,16 @@
+"""KernelRidgeCV against grid searches and refits without each group."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import weights
+from kernel_ridge_by_definition import cohort, gram, naive_held_out
 from sklearn.kernel_ridge import KernelRidge as Peer
 from sklearn.linear_model import Ridge
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, r2_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneGroupOut
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from test_kernel_ridge import cohort, gram, naive_held_out, weights
 
 from fastmm import KernelRidge, KernelRidgeCV, load_model, save_model
 from fastmm._space import enter

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import struct
-
 import numpy as np
 import pydicom
 import pytest
 from dicom_files import image, write
+from lut_files import NO_RESCALE, lut
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from fastmm.errors import DicomError
 from fastmm.read.dicom.slices import read_header, read_slice
-
-NO_RESCALE = {"RescaleSlope": None, "RescaleIntercept": None}
-
-
-def lut(descriptor, data: bytes, kind="US", *, vr="US", descriptor_vr="US", big=False):
-    item = Dataset()
-    order = ">" if big else "<"
-    item.add_new("LUTDescriptor", descriptor_vr, list(descriptor))
-    item.ModalityLUTType = kind
-    if vr == "OW":
-        item.add_new("LUTData", "OW", data)
-    else:
-        item.add_new("LUTData", "US", list(struct.unpack(f"{order}{len(data) // 2}H", data)))
-    return {"ModalityLUTSequence": [item]}
 
 
 def table(n, seed=0, top=65536, order="<"):

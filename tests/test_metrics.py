@@ -1,3 +1,5 @@
+"""Scores of predictions, against scikit-learn's, with weights and ties."""
+
 from __future__ import annotations
 
 import numpy as np

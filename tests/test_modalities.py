@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from dicom_files import image, write
+from pet_files import pet
 from PIL import Image
-from test_suv import pet
 
 from fastmm import ImageModality, MultimodalClassifier, load_images, load_model, save_model
 from fastmm.errors import CohortError, DicomError, FastmmError, PictureError

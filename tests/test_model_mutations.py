@@ -23,7 +23,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 from harness import ROOT, run_python
-from test_mutations import WAYS
+from mutations import WAYS
 
 import fastmm
 from fastmm.blocks import Block

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from resize_cases import draw, largest
 from scipy import ndimage
 
 from fastmm import resize
@@ -27,21 +28,6 @@ SIZES = [
     ((11, 9), (11, 4)),
     ((37, 41), (36, 40)),
 ]
-
-
-def draw(dtype, shape, seed=0):
-    rng = np.random.default_rng(seed)
-    kind = np.dtype(dtype)
-    if kind.kind == "b":
-        return rng.random(shape) > 0.5
-    if kind.kind in "iu":
-        limits = np.iinfo(kind)
-        return rng.integers(limits.min, limits.max, shape, kind, endpoint=True)
-    return (1000 * rng.normal(size=shape)).astype(kind)
-
-
-def largest(array):
-    return max(float(np.abs(array.astype(np.float64)).max()), 1e-30)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

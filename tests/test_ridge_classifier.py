@@ -1,7 +1,10 @@
+"""RidgeClassifier and its search, against scikit-learn and refits without each group."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import two_labels, weights
 from scipy.linalg import LinAlgWarning
 from sklearn.base import clone
 from sklearn.linear_model import RidgeClassifier as SklearnRidgeClassifier
@@ -26,14 +29,6 @@ def cohort(n=60, d=6, classes=2, seed=0):
     groups = np.array([f"p{g}" for g in rng.integers(0, n // 4, n)], dtype="U9")
     groups[:3] = "big"
     return X, NAMES[codes], groups
-
-
-def weights(kind, n):
-    rng = np.random.default_rng(9)
-    weight = rng.uniform(0.2, 3, n)
-    if kind == "zeros":
-        weight[rng.random(n) < 0.25] = 0
-    return None if kind == "none" else weight
 
 
 def naive_held_out(X, y, groups, alpha, weight=None, fit_intercept=True):
@@ -163,17 +158,7 @@ def test_folds(cv):
     np.testing.assert_allclose(model.cv_decision_, naive_held_out(X, y, codes, 2.0), atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [
-        np.array(["benign", "malignant"]),
-        np.array(["benign", "malignant"], object),
-        np.array([False, True]),
-        np.array([-3, 5], np.int8),
-        np.array([0.0, 1.0], np.float32),
-    ],
-    ids=["text", "object", "bool", "int8", "float32"],
-)
+@two_labels
 def test_labels_keep_their_dtype(xp_any, labels):
     X, y, groups = cohort()
     y = labels[(y != "benign").astype(int)]

@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pydicom
 import pytest
 from dicom_files import image, write
+from lut_files import lut
+from pet_files import F18, injected, pet
 from pydicom.dataset import Dataset
-from test_lookup import lut
 
 from fastmm.errors import DicomError
 from fastmm.read.dicom.slices import read_header, read_pixels
 from fastmm.read.dicom.suv import to_suv
 
-F18 = 6586.2
 SECRET_WEIGHT = "73.21987"
 SECRET_TIMES = ("101010", "20200229", "113344")
-
-
-def injected(**tags) -> dict[str, list[Dataset]]:
-    """Return 370 MBq of fluorine-18 at 10:10:10; a tag given as None is left out."""
-    item = Dataset()
-    given = {
-        "RadionuclideTotalDose": "3.7e8",
-        "RadionuclideHalfLife": str(F18),
-        "RadiopharmaceuticalStartTime": "101010",
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's, of values that are wrong on purpose
-        for name, value in (given | tags).items():
-            if value is not None:
-                setattr(item, name, value)
-    return {"RadiopharmaceuticalInformationSequence": [item]}
-
-
-def pet(path, **tags):
-    """Write a slice whose scan began at 11:10:10 and whose frame was taken at 11:33:44."""
-    given = {
-        "Modality": "PT", "Units": "BQML", "DecayCorrection": "START",
-        "CorrectedImage": ["NORM", "DTIM", "ATTN", "SCAT", "DECY"],
-        "PatientWeight": "70", "SeriesDate": "20200229", "SeriesTime": "111010",
-        "AcquisitionDate": "20200229", "AcquisitionTime": "113344",
-        "RescaleSlope": "2.5", "RescaleIntercept": "0",
-    } | injected()  # fmt: skip
-    tags = {k: v for k, v in (given | tags).items() if v is not None or k.startswith("Rescale")}
-    return write(path, image(low=0), **tags)
 
 
 def factor(header) -> float:
