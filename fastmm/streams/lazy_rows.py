@@ -117,6 +117,16 @@ class LazyRows:
         own: int = self.copies * rows * self._row + beside + kept
         return own
 
+    @property
+    def as_views(self) -> bool:
+        """Whether `views` gives rows as kernels take them, and none is copied."""
+        return self._turn is None and isinstance(self._source, MappedSource) and self._source.plain
+
+    def viewed(self, rows: int) -> int:
+        """Return the bytes that views of so many rows at a time take."""
+        own: int = rows * self._row + self._source.extra
+        return own
+
     def views(self, parts: list[slice]) -> Iterator[tuple[slice, Any]]:
         """Yield parts whose values are looked at here and there; of a mapped file, as views.
 
@@ -125,7 +135,9 @@ class LazyRows:
         if not isinstance(self._source, MappedSource) or self._turn is not None:
             yield from read_ahead(self.__getitem__, parts, len(parts) > 1)
             return
-        for part in parts:
+        for part, following in zip(parts, [*parts[1:], None], strict=True):
+            if following is not None:
+                self._source.fetch((following,))
             yield part, self._source.read((part,))
             self._source.drop((part,))
 

@@ -116,6 +116,7 @@ class MappedSource(Source):
     def __init__(self, images: Any, space: Space, leave: Callable[[Any], Any]) -> None:
         super().__init__(images, space, leave)
         self.extra = around(images)
+        self.plain = bool(self.dtype.isnative and images.flags.c_contiguous)
 
     def read(self, region: Region) -> Any:
         """Return a view; the kernel reads its pages when they are touched."""
