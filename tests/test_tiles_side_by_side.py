@@ -14,7 +14,7 @@ import fastmm
 from fastmm._blas import NUMPY, numpy_threads
 from fastmm._space import Space, on_this_thread
 from fastmm.grams import in_tiles
-from fastmm.grams.tile_workers import cores_for, side_by_side
+from fastmm.streams.side_by_side import side_by_side
 
 KERNELS = ("linear_kernel", "polynomial_kernel", "rbf_kernel", "laplacian_kernel", "arccos_kernel")
 
@@ -36,7 +36,7 @@ class Store:
 
 @pytest.fixture
 def three(monkeypatch):
-    monkeypatch.setattr(in_tiles, "cores_for", lambda space: 3)
+    monkeypatch.setattr(in_tiles, "numpy_threads", lambda: 3)
     monkeypatch.setattr(in_tiles, "_SIDE", 16)
 
 
@@ -56,7 +56,7 @@ def test_tiles_equal_one_call(name, rows):
         kernel(*arrays, memory_limit="14MB", out=out)
         np.testing.assert_allclose(out, expected, rtol=0, atol=1e-6 * abs(expected).max())
         np.testing.assert_array_equal(store.array, out)
-        assert {name.partition("_")[0] for name in store.threads} == {"fastmm-tile"}
+        assert {name.partition("_")[0] for name in store.threads} == {"fastmm-part"}
 
 
 @pytest.mark.usefixtures("three")
@@ -114,14 +114,10 @@ def test_an_error_stops_all_and_threads_come_back():
 
 
 def test_products_take_one_thread_meanwhile():
-    seen = []
-    side_by_side(
-        range(6), lambda p: p, lambda p, x: numpy_threads(), lambda p, n: seen.append(n),
-        cores=2, together=True,
-    )  # fmt: skip
-    assert seen == [1] * 6
-    assert cores_for(Space("cpu")) == numpy_threads()
-    assert cores_for(Space("simulator")) == 1
+    before = numpy_threads()
+    with NUMPY:
+        assert numpy_threads() == 1
+    assert numpy_threads() == before
 
 
 def test_kernels_stay_on_a_thread_that_is_one_of_several(monkeypatch):

@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmm._blas import NUMPY, numpy_threads
 from fastmm._space import Space, enter
 from fastmm.grams.tile_grid import Grid, Place, tile_side
 from fastmm.grams.tile_pairs import Pair, pair_up
 from fastmm.grams.tile_sources import variance_of
 from fastmm.grams.tile_work import Tile, Work
-from fastmm.grams.tile_workers import cores_for, side_by_side
 from fastmm.streams.limits import check_limit, refuse_below, say_bytes
 from fastmm.streams.pipeline import flow
+from fastmm.streams.side_by_side import side_by_side
 from fastmm.streams.sinks import Sink, open_sink
 from fastmm.streams.sources import MemorySource
 
@@ -95,7 +96,7 @@ def gram_in_tiles(
     dtype = np.dtype(run([pair.probe(space) for pair in pairs], options).dtype)
     like = MemorySource(space.empty((0,), dtype), space, leave)
     sink = open_sink(out, pairs[0].result, dtype, like)
-    cores = 1 if tiling.images else cores_for(space)
+    cores = numpy_threads() if space.kind == "cpu" and not tiling.images else 1
     grid, cores = _plan(pairs, space, tiling.work, options, sink, dtype, limit, cores)
     if grid is None:
         return like.leave(run([pair.everything() for pair in pairs], options))
@@ -120,7 +121,8 @@ def gram_in_tiles(
             sink.write(place.mirrored.region, made.swapaxes(-1, -2))
 
     if cores > 1:
-        side_by_side(grid, read, compute, write, cores=cores, together=sink.in_memory)
+        with NUMPY:
+            side_by_side(grid, read, compute, write, cores=cores, together=sink.in_memory)
     else:
         on_disk = any(pair.on_disk for pair in pairs)
         flow(grid, read, compute, write, reads=on_disk, writes=not sink.in_memory)

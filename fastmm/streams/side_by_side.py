@@ -1,4 +1,4 @@
-"""Tiles made side by side, each by a core of its own."""
+"""Parts made side by side, each by a core of its own."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from contextvars import copy_context
 from threading import Event, Lock
 from typing import Any
 
-from fastmm._blas import NUMPY, numpy_threads
-from fastmm._space import Space, on_this_thread
+from fastmm._space import on_this_thread
 
-__all__ = ["cores_for", "side_by_side"]
-
-
-def cores_for(space: Space) -> int:
-    """Return how many tiles may be made at a time: as many as NumPy's BLAS has threads."""
-    return numpy_threads() if space.kind == "cpu" else 1
+__all__ = ["side_by_side"]
 
 
 def side_by_side(
@@ -31,9 +25,9 @@ def side_by_side(
 ) -> None:
     """Carry each place through ``write(place, compute(place, read(place)))``, some at a time.
 
-    A tile is a matrix product and what a kernel makes of it, a few milliseconds each: were all
-    cores to take turns at both, the idle threads of either pool would wait busily and keep
-    those of the other from their cores, which was measured to take up to 5 times as long.
+    Kernels run on the thread that calls them. Where parts take milliseconds and all cores turn to
+    each stage of each of them, the idle threads of a pool wait busily and keep those of others
+    from their cores, which was measured to take up to 5 times as long.
 
     Parameters
     ----------
@@ -74,7 +68,7 @@ def side_by_side(
             failed.set()
             raise
 
-    with NUMPY, ThreadPoolExecutor(cores, "fastmm-tile") as pool:
+    with ThreadPoolExecutor(cores, "fastmm-part") as pool:
         try:
             # NumPy's settings of errors are those of the caller in each thread.
             for done in [pool.submit(copy_context().run, carry) for _ in range(cores)]:
