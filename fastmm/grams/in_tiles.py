@@ -96,7 +96,8 @@ def gram_in_tiles(
     dtype = np.dtype(run([pair.probe(space) for pair in pairs], options).dtype)
     like = MemorySource(space.empty((0,), dtype), space, leave)
     sink = open_sink(out, pairs[0].result, dtype, like)
-    cores = numpy_threads() if space.kind == "cpu" and not tiling.images else 1
+    several = max(pairs[0].result[-2:]) >= 2 * _SIDE and not tiling.images
+    cores = numpy_threads() if several and space.kind == "cpu" else 1
     grid, cores = _plan(pairs, space, tiling.work, options, sink, dtype, limit, cores)
     if grid is None:
         return like.leave(run([pair.everything() for pair in pairs], options))
