@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,15 @@ from fastmm.errors import DeviceMemoryError
 if TYPE_CHECKING:
     from fastmm.kernels._jit import Kernel
 
-__all__ = ["Space", "cuda_available", "enter", "enter_one", "space_for", "telling_of_memory"]
+__all__ = [
+    "Space",
+    "cuda_available",
+    "enter",
+    "enter_one",
+    "on_this_thread",
+    "space_for",
+    "telling_of_memory",
+]
 
 _DLPACK_CPU, _DLPACK_CUDA = 1, 2
 _LOG = logging.getLogger("fastmm")
@@ -76,7 +85,7 @@ class Space:
                 if isinstance(array, np.ndarray) and not array.flags.writeable:
                     args = tuple(map(_writable_alias, args))
                     break
-            if self.parallel:
+            if self.parallel and not _CALLER.alone:
                 kernel.run_cpu(work, *args)
             else:
                 kernel.run_serial(*args)
@@ -85,6 +94,25 @@ class Space:
         else:
             with self.xp.cuda.Device(self.device):
                 kernel.run_cuda(work, self.xp.cuda.get_current_stream().ptr, *args)
+
+
+class _Caller(threading.local):
+    """Whether this thread launches kernels of the CPU on itself alone."""
+
+    alone = False
+
+
+_CALLER = _Caller()
+
+
+@contextmanager
+def on_this_thread() -> Iterator[None]:
+    """Have the calling thread run kernels of the CPU itself: others are at work of their own."""
+    before, _CALLER.alone = _CALLER.alone, True
+    try:
+        yield
+    finally:
+        _CALLER.alone = before
 
 
 _HOST = Space("cpu")  # one object, since caches are keyed by it and identity is compared first

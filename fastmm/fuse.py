@@ -161,8 +161,9 @@ def stack_features(
     On the CPU statistics are summed in float64 while a tile of columns is in the cache:
     each block is read from memory once and the result written once. Equals scikit-learn's
     ``StandardScaler`` followed by ``np.hstack``. Blocks on disk that do not fit at once
-    are read twice, for means and spreads first; the result is that of the call in memory but
-    for rounding.
+    are looked at twice, for means and spreads first (chunks are decoded once where the result
+    is in memory: after an error it holds anything); the result is that of the call in memory
+    but for rounding.
 
     Examples
     --------

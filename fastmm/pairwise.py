@@ -183,7 +183,7 @@ def rbf_kernel(
     which keeps float32 exact to about 1e-6 whatever the mean; in float64, and for rows that
     are near each other and yet too far out for that from their differences, where outliers
     or a large `gamma` would cost more. The exponential is applied in place, so the result is
-    all that is allocated beside a copy of the inputs (in that case up to six times that).
+    all that is allocated beside a copy of the inputs (in that case up to three times that).
 
     Examples
     --------

@@ -9,14 +9,14 @@ import numpy as np
 
 from fastmm._check import finite
 from fastmm._space import Space, enter
-from fastmm.stacking import check_blocks, empty_stack, flat, stack_columns, stack_dtype
+from fastmm.stacking import check_blocks, flat, stack_columns, stack_dtype
 from fastmm.streams.limits import check_limit, refuse_below
 from fastmm.streams.sinks import open_sink
 from fastmm.streams.sources import is_source, open_source
 
 __all__ = ["Parts", "in_parts", "stack", "write"]
 
-_STEP = 1 << 25  # bytes of a part where there is no limit
+_STEP = 1 << 24  # bytes of a part beyond which larger ones are no faster
 
 
 def in_parts(blocks: Mapping[str, Any], memory_limit: Any, out: Any) -> bool:
@@ -57,30 +57,58 @@ class Parts:
         if out is not None and any(each.overlaps(out) for each in sources[1:]):
             raise ValueError("`out` must not share memory with `blocks`; give another array.")
         self._lazy = [rows for rows in lazy.values() if rows is not None]
+        # Whether the stack is made where it stays.
+        there = self.sink.own or self._place(slice(0, 2)) is not None
+        self.in_place = there and self.space.kind == "cpu"
+        # Decoding twice costs more than writing to memory twice.
+        self.read_once = self.in_place and self.sink.in_memory and not self._all_views()
         self._cut()
 
     def _cut(self) -> None:
         """Choose parts that fit, no chunk of a store cut in two."""
         grain = min(max((rows.grain for rows in self._lazy), default=1), self.count)
         own = self.width * self.dtype.itemsize
-        fixed = sum(rows.held(0) for rows in self._lazy) + 12 * 8 * self.width + self.sink.extra
+        taken = [rows.viewed if rows.as_views else rows.held for rows in self._lazy]
+        fixed = sum(held(0) for held in taken) + 12 * 8 * self.width + self.sink.extra
         fixed += self.count * own if self.sink.own else 0
-        each = own * (2 + int(self.sink.copies))
-        each += sum(rows.held(1) - rows.held(0) for rows in self._lazy)
+        buffers = int(not self.sink.in_memory) if self.in_place else 2 + int(self.sink.copies)
+        each = own * (buffers + any(map(_is_copied, self.blocks.values())))
+        each += sum(held(1) - held(0) for held in taken)
         least = fixed + grain * each
         refuse_below(least, self.limit, f"{grain} rows of the blocks, and what is made of them")
-        room = _STEP if self.limit is None else self.limit - fixed
-        step = grain * max(1, room // (grain * each))
+        room = _STEP if self.limit is None else min(self.limit - fixed, grain * each + _STEP)
+        step = grain * max(1, room // (grain * max(each, 1)))
         self.parts = [slice(i, min(i + step, self.count)) for i in range(0, self.count, step)]
+
+    def _all_views(self) -> bool:
+        return all(rows.as_views for rows in self._lazy)
+
+    def _place(self, part: slice) -> Any:
+        place = self.sink.place((part,))
+        return place if place is not None and place.dtype == self.dtype else None
+
+    def room(self, part: slice) -> Any:
+        """Return where the stack of a part is made: where it stays, if that can be."""
+        place = self._place(part) if self.in_place else None
+        shape = (part.stop - part.start, self.width)
+        return self.space.xp.empty(shape, self.dtype) if place is None else place
 
     def read(self) -> Iterator[tuple[slice, dict[str, Any]]]:
         """Yield parts of the rows, and their blocks as matrices; the next ones are read ahead."""
-        from fastmm.streams.lazy_rows import read_ahead
+        turns = {name: self._in_turn(block) for name, block in self.blocks.items()}
+        for part in self.parts:
+            yield part, {name: flat(next(turn), self.space.xp) for name, turn in turns.items()}
+        for turn in turns.values():
+            next(turn, None)  # lets go of the last part
 
-        def rows(part: slice) -> dict[str, Any]:
-            return {n: flat(block[part], self.space.xp) for n, block in self.blocks.items()}
+    def _in_turn(self, block: Any) -> Iterator[Any]:
+        from fastmm.streams.lazy_rows import LazyRows, rows_in_turn
 
-        return read_ahead(rows, self.parts, bool(self._lazy))
+        viewed = isinstance(block, LazyRows) and block.as_views
+        found = block.views(self.parts) if viewed else rows_in_turn(block, self.parts)
+        for _, rows in found:
+            yield rows
+            del rows  # before the next one is taken
 
     def refuse_nonfinite(self, name: str) -> None:
         """Refuse NaN and infinity in a block, if there is any."""
@@ -96,39 +124,48 @@ class Parts:
 def stack(parts: Parts, weights: Mapping[str, float], standardize: bool) -> tuple[Any, list[Any]]:
     """Return the stack of all blocks, and origin, shift and factor of its columns.
 
-    What does not fit at once is read twice, since its means and spreads come first.
+    Means and spreads come first: what does not fit at once is read twice, or where it has to be
+    decoded kept as it is in the place of its stack, if that is in memory.
     """
     if not standardize:
         statistics = _as_they_are(parts, weights)
-    elif len(parts.parts) > 1:
-        statistics = _measure(parts, weights)
-    else:
+        return write(parts, statistics), statistics
+    if len(parts.parts) == 1:
         return _at_once(parts, weights)
-    return write(parts, statistics), statistics
+    if parts.read_once:
+        parts.sink.make()
+    statistics = _measure(parts, weights)
+    if not parts.read_once:
+        return write(parts, statistics, checked=True), statistics
+    for part in parts.parts:
+        made = parts.room(part)
+        stack_columns(parts.space, made, made, slice(0, parts.width), 1.0, False, statistics)
+    return parts.sink.finish(), statistics
 
 
 def _at_once(parts: Parts, weights: Mapping[str, float]) -> tuple[Any, list[Any]]:
     parts.sink.make()
-    ((part, blocks),) = parts.read()
-    statistics, made = _none(parts), empty_stack(parts.space, blocks, parts.dtype)
-    for name, weight in weights.items():
-        where = parts.slices[name]
-        stack_columns(parts.space, blocks[name], made, where, weight, True, statistics)
-        _check(parts, name, statistics[2])
-    parts.sink.write((part,), made)
+    statistics = _none(parts)
+    for part, blocks in parts.read():
+        made = parts.room(part)
+        for name, weight in weights.items():
+            where = parts.slices[name]
+            stack_columns(parts.space, blocks[name], made, where, weight, True, statistics)
+            _check(parts, name, statistics[2])
+        parts.sink.write((part,), made)
     return parts.sink.finish(), statistics
 
 
-def write(parts: Parts, statistics: list[Any]) -> Any:
+def write(parts: Parts, statistics: list[Any], *, checked: bool = False) -> Any:
     """Write the stack of all blocks with these statistics; return it."""
     xp = parts.space.xp
     statistics = [each.astype(parts.dtype, copy=False) for each in statistics]
     parts.sink.make()
     for part, blocks in parts.read():
-        made = empty_stack(parts.space, blocks, parts.dtype)
+        made = parts.room(part)
         for name, rows in blocks.items():
             with np.errstate(over="ignore", invalid="ignore"):
-                if not bool(xp.isfinite(rows.sum())):
+                if not checked and not bool(xp.isfinite(rows.sum())):
                     parts.refuse_nonfinite(name)
             stack_columns(parts.space, rows, made, parts.slices[name], 1.0, False, statistics)
         parts.sink.write((part,), made)
@@ -144,12 +181,17 @@ def _measure(parts: Parts, weights: Mapping[str, float]) -> list[Any]:
     xp, seen = parts.space.xp, 0
     origin = xp.zeros(parts.width, parts.dtype)
     mean, spread = xp.zeros(parts.width), xp.zeros(parts.width)
+    nothing = xp.empty((0, parts.width), parts.dtype)
+    as_they_are = _as_they_are(parts, dict.fromkeys(weights, 1.0))
     for part, blocks in parts.read():
         count = part.stop - part.start
         here = _none(parts)
-        made = empty_stack(parts.space, blocks, parts.dtype)
         for name, rows in blocks.items():
-            stack_columns(parts.space, rows, made, parts.slices[name], 1.0, True, here)
+            columns = parts.slices[name]
+            stack_columns(parts.space, rows, nothing, columns, 1.0, True, here)
+            if parts.read_once:
+                kept = parts.room(part)
+                stack_columns(parts.space, rows, kept, columns, 1.0, False, as_they_are)
         if not seen:
             origin = here[0]
         first, shift, factor = (each.astype(np.float64) for each in here)
@@ -160,7 +202,7 @@ def _measure(parts: Parts, weights: Mapping[str, float]) -> list[Any]:
             spread += inside + moved**2 * (seen * count / (seen + count))
             mean += moved * (count / (seen + count))
         seen += count
-        del blocks, rows, made
+        del blocks, rows
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         factor = xp.where(spread == 0, 0.0, 1 / xp.sqrt(spread / seen))
         factor = xp.where(xp.isfinite(spread), factor, np.nan)
@@ -176,6 +218,12 @@ def _as_they_are(parts: Parts, weights: Mapping[str, float]) -> list[Any]:
     for name, weight in weights.items():
         factor[parts.slices[name]] = weight
     return [parts.space.asarray(each.astype(parts.dtype)) for each in (none, none, factor)]
+
+
+def _is_copied(block: Any) -> bool:
+    """Say whether a block has to be brought into the form of a matrix that kernels take."""
+    contiguous = getattr(getattr(block, "flags", None), "c_contiguous", True)
+    return block.dtype in (np.float16, np.bool_) or not contiguous
 
 
 def _none(parts: Parts) -> list[Any]:

@@ -79,6 +79,12 @@ def numba_cuda() -> Any:
     return module
 
 
+def cpu_threads() -> int:
+    """Return how many threads of the host a kernel may use."""
+    alone = _THREADS.forked or numba.config.DISABLE_JIT
+    return 1 if alone else int(numba.config.NUMBA_NUM_THREADS)
+
+
 def scalar(function: Callable[..., Any]) -> Any:
     """Compile a scalar helper that both builds of a kernel may call."""
     return numba.njit(**_OPTIONS)(function)

@@ -4,6 +4,8 @@ A column's mean is kept as two numbers, its first value and the mean distance to
 that float32 loses nothing to a large mean: ((x - origin) - shift) * factor. It also makes
 the spread of a constant column exactly 0.
 
+An `out` of no rows asks for the statistics alone.
+
 CPU: columns in tiles that stay in the cache, so that mean, spread and result cost one
 read from memory, summed in float64. CUDA: one thread a column, neighbouring threads read
 neighbouring values; compensated sums, since doubles are slow there.
@@ -53,7 +55,7 @@ def _tiles(src, out, offset, weight, fit, origin, shift, factor):
             for c in range(count):
                 m[c] = kind(mean[c])
                 f[c] = kind(_factor(weight[0], spread[c], rows))
-        for r in range(rows):
+        for r in range(out.shape[0]):
             line, target = src[r, start:], out[r, offset + start :]
             for c in range(count):
                 target[c] = ((kind(line[c]) - a[c]) - m[c]) * f[c]
@@ -82,7 +84,7 @@ def _threads(work, src, out, offset, weight, fit, origin, shift, factor):
             origin[c], shift[c] = a, m
             factor[c] = _factor(weight[0], total, count)
         a, m, f = origin[c], shift[c], factor[c]
-        for r in range(rows):
+        for r in range(out.shape[0]):
             out[r, offset + c] = ((kind(src[r, c]) - a) - m) * f
 
 

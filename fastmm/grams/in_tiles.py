@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import prod
+from math import ceil, prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmm._blas import NUMPY, numpy_threads
 from fastmm._space import Space, enter
 from fastmm.grams.tile_grid import Grid, Place, tile_side
 from fastmm.grams.tile_pairs import Pair, pair_up
@@ -16,6 +17,7 @@ from fastmm.grams.tile_sources import variance_of
 from fastmm.grams.tile_work import Tile, Work
 from fastmm.streams.limits import check_limit, refuse_below, say_bytes
 from fastmm.streams.pipeline import flow
+from fastmm.streams.side_by_side import side_by_side
 from fastmm.streams.sinks import Sink, open_sink
 from fastmm.streams.sources import MemorySource
 
@@ -23,6 +25,7 @@ __all__ = ["Tiling", "gram_in_tiles"]
 
 _CAP = 1 << 29  # bytes beyond which larger tiles are no faster
 _FIXED = 1 << 16  # what threads and tables take, whatever the tiles are
+_SIDE = 512  # of a tile below which reading its rows and Python cost more than cores gain
 _CHECKED = 1 << 24  # bytes that are looked at for NaN at once
 
 
@@ -93,8 +96,10 @@ def gram_in_tiles(
     dtype = np.dtype(run([pair.probe(space) for pair in pairs], options).dtype)
     like = MemorySource(space.empty((0,), dtype), space, leave)
     sink = open_sink(out, pairs[0].result, dtype, like)
-    grid, whole = _plan(pairs, space, tiling.work, options, sink, dtype, limit)
-    if whole:
+    several = max(pairs[0].result[-2:]) >= 2 * _SIDE and not tiling.images
+    cores = numpy_threads() if several and space.kind == "cpu" else 1
+    grid, cores = _plan(pairs, space, tiling.work, options, sink, dtype, limit, cores)
+    if grid is None:
         return like.leave(run([pair.everything() for pair in pairs], options))
     most = _CHECKED if limit is None else min(_CHECKED, max(1, limit // 8))
     for side in [side for pair in pairs for side in pair.sides]:
@@ -116,16 +121,20 @@ def gram_in_tiles(
         if grid.mirrored and place.rows != place.columns:
             sink.write(place.mirrored.region, made.swapaxes(-1, -2))
 
-    on_disk = any(pair.on_disk for pair in pairs)
-    flow(grid, read, compute, write, reads=on_disk, writes=not sink.in_memory)
+    if cores > 1:
+        with NUMPY:
+            side_by_side(grid, read, compute, write, cores=cores, together=sink.in_memory)
+    else:
+        on_disk = any(pair.on_disk for pair in pairs)
+        flow(grid, read, compute, write, reads=on_disk, writes=not sink.in_memory)
     return sink.finish()
 
 
 def _plan(
     pairs: list[Pair], space: Space, work: Work, options: Mapping[str, Any], sink: Sink,
-    dtype: np.dtype[Any], limit: int | None,
-) -> tuple[Grid, bool]:  # fmt: skip
-    """Choose the tiles; say whether there is room for all at once."""
+    dtype: np.dtype[Any], limit: int | None, cores: int,
+) -> tuple[Grid | None, int]:  # fmt: skip
+    """Choose the tiles, None where there is room for all at once, and how many at a time."""
     *leading, n, m = pairs[0].result
     made = prod(pairs[0].result) * dtype.itemsize if sink.own else 0
     fixed = _FIXED + sink.extra + sum(pair.extra for pair in pairs)
@@ -150,10 +159,21 @@ def _plan(
     if not whole:
         what = f"one row and one column at a time take that much{spare if made else ''}"
         refuse_below(least, limit, what)
+    else:
+        return None, 1
     room = budget - fixed - made
     grains = [sink.grain[-2:], *(grain for pair in pairs for grain in pair.grains)]
-    side = tile_side(max(n, m), lambda s: needs(s) <= room, grains)
-    return Grid(tuple(leading), n, m, side, pairs[0].same), whole
+
+    def largest(cores: int) -> int:
+        # Enough of them that no core waits long for the last ones.
+        most = longest if cores == 1 else max(_SIDE, ceil(longest / (2 * cores)))
+        return tile_side(longest, lambda s: s <= most and cores * needs(s) <= room, grains)
+
+    longest = max(n, m)
+    cores = max(1, min(cores, longest // _SIDE))
+    while cores > 1 and largest(cores) < _SIDE:
+        cores //= 2
+    return Grid(tuple(leading), n, m, largest(cores), pairs[0].same), cores
 
 
 def _with_widths(

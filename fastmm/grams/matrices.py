@@ -12,6 +12,7 @@ from fastmm._check import dtype_of_result, finite, integer, number, real
 from fastmm._space import Space, enter
 
 __all__ = [
+    "NEAR_VALUES",
     "PAIR_VALUES",
     "check_rows",
     "is_far",
@@ -27,6 +28,7 @@ __all__ = [
 
 _ERROR = {"float32": 1e-6, "float64": 1e-9}  # of a kernel value from a matrix product, at most
 PAIR_VALUES = {"cpu": 1 << 16, "cuda": 1 << 20}  # features compared at a time, within a cache
+NEAR_VALUES = {"cpu": 1 << 16, "cuda": 1 << 24}  # pairs looked through at a time
 
 
 def take_rows(X: Any, Y: Any) -> tuple[Space, Any, Any, Any]:
@@ -146,17 +148,30 @@ def rbf(X: Any, Y: Any, gamma: float, space: Space) -> Any:
     # is a difference of large numbers.
     far = is_far(norms, gamma, dtype)
     if far and dtype == np.float32:
+        del left, right, gram, norms  # before what is twice as large is made
         wide = None if Y is None else Y.astype(np.float64)
         return rbf(X.astype(np.float64), wide, gamma, space).astype(dtype)
-    near = _near(gram, norms, gamma, xp) if far else None
     left, right = (_spread(norm, (*gram.shape[:-2], norm.shape[-1]), xp) for norm in norms)
-    m = gram.shape[-1]
-    flat = xp.ascontiguousarray(gram).reshape(-1, m)
+    gram = xp.ascontiguousarray(gram)
     width = space.asarray(np.array([min(gamma, largest)], dtype))
-    space.launch(kernel[dtype.name], flat.size, flat, left.reshape(-1), right.reshape(-1, m), width)
-    gram = flat.reshape(gram.shape)
-    if near is not None:
-        _compare(gram, near, X, X if Y is None else Y, gamma, space)
+
+    def turn(products: Any, left: Any, right: Any) -> None:
+        m = products.shape[-1]
+        sides = left.reshape(-1), right.reshape(-1, m)
+        space.launch(kernel[dtype.name], products.size, products.reshape(-1, m), *sides, width)
+
+    if not far:
+        turn(gram, left, right)
+        return gram
+    (n, m), leading = gram.shape[-2:], gram.shape[:-2]
+    X, Y = (_leading_spread(rows, leading, xp) for rows in (X, X if Y is None else Y))
+    step = max(1, NEAR_VALUES.get(space.kind, NEAR_VALUES["cpu"]) // m)
+    for at in np.ndindex(leading):
+        for start in range(0, n, step):  # what finds them takes several times the memory
+            rows = (*at, slice(start, start + step))
+            near = _near(gram[rows], left[rows], right[at], gamma, xp)
+            turn(gram[rows], left[rows], right[at])
+            _compare(gram[rows], near, X[rows], Y[at], gamma, space)
     return gram
 
 
@@ -166,9 +181,9 @@ def is_far(norms: list[Any], gamma: float, dtype: np.dtype[Any]) -> bool:
     return gamma * largest * float(np.finfo(dtype).eps) > _ERROR[dtype.name]
 
 
-def _near(gram: Any, norms: list[Any], gamma: float, xp: Any) -> tuple[Any, ...]:
+def _near(gram: Any, left: Any, right: Any, gamma: float, xp: Any) -> tuple[Any, ...]:
     """Find the pairs whose kernel may be more than 0, for all that rounding hides."""
-    both = norms[0][..., :, None] + norms[1][..., None, :]
+    both = left[:, None] + right
     slack = 16 * float(np.finfo(gram.dtype).eps) * both
     return tuple(xp.nonzero(both - 2 * gram - slack < 50 / gamma))
 
@@ -176,13 +191,12 @@ def _near(gram: Any, norms: list[Any], gamma: float, xp: Any) -> tuple[Any, ...]
 def _compare(gram: Any, pairs: tuple[Any, ...], X: Any, Y: Any, gamma: float, space: Space) -> None:
     """Make the kernel of some pairs from the differences of their rows."""
     xp = space.xp
-    left, right = (_leading_spread(rows, gram.shape[:-2], xp) for rows in (X, Y))
     step = max(1, PAIR_VALUES.get(space.kind, PAIR_VALUES["cpu"]) // X.shape[-1])
     for start in range(0, len(pairs[0]), step):
-        *batch, i, j = (index[start : start + step] for index in pairs)
-        apart = left[(*batch, i)] - right[(*batch, j)]
+        i, j = (index[start : start + step] for index in pairs)
+        apart = X[i] - Y[j]
         with np.errstate(over="ignore"):  # exp(-inf) is 0, as it should
-            gram[(*batch, i, j)] = xp.exp(-gamma * xp.einsum("ij,ij->i", apart, apart))
+            gram[i, j] = xp.exp(-gamma * xp.einsum("ij,ij->i", apart, apart))
 
 
 def _leading_spread(rows: Any, leading: tuple[int, ...], xp: Any) -> Any:

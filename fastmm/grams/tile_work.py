@@ -12,7 +12,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from fastmm.grams.convolution import PLANE_BYTES
-from fastmm.grams.matrices import PAIR_VALUES
+from fastmm.grams.matrices import NEAR_VALUES, PAIR_VALUES
 from fastmm.grams.patches import PARTS_BYTES
 
 __all__ = [
@@ -74,7 +74,10 @@ def rbf_work(tile: Tile, options: Options) -> float:
     features = tile.length
     most = max(PAIR_VALUES.get(tile.kind, PAIR_VALUES["cpu"]), features)
     compared = 24 * min(tile.cells * features, most)
-    return 2 * tile.size * tile.values + wide + 48 * tile.cells + compared
+    looked = max(NEAR_VALUES.get(tile.kind, NEAR_VALUES["cpu"]), tile.columns)
+    compared += 48 * min(tile.cells, looked)
+    made = 8 + 4 * (tile.size == 4)  # of each pair, in float64 and then as float32
+    return 2 * tile.size * tile.values + wide + made * tile.cells + compared
 
 
 def laplacian_work(tile: Tile, options: Options) -> float:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from fastmm._check import dtype_of_result, number, real, sizes
-from fastmm._lazy import streamed
+from fastmm._lazy import Cost, streamed
 from fastmm._space import Space, enter_one
 from fastmm.image.grid import patch_grid
 
 __all__ = ["merge_patches"]
 
 
-@streamed("shape", times=2)
+@streamed("shape", Cost(by_core=True), times=2)
 def merge_patches(
     patches: Any,
     shape: Sequence[int],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from fastmm._interp import canonical
 from fastmm._space import Space, enter
 from fastmm.image.grid import PatchGrid, patch_grid
 from fastmm.streams.limits import check_limit, refuse_below
+from fastmm.streams.pages import touch_pages
+from fastmm.streams.side_by_side import side_by_side
 from fastmm.streams.sources import is_source
 
 __all__ = ["sample_patches"]
@@ -111,73 +114,106 @@ def sample_patches(
 def _from_disk(
     rows: Any, grid: PatchGrid, most: int, seed: int, mask: Any, whole: bool, limit: int | None
 ) -> tuple[Any, Any]:
-    """Sample images some at a time: each has places of its own."""
+    """Sample images some at a time: each has places of its own, which no pixel decides."""
     spatial, space = len(grid.size), Space("cpu")
     if mask is not None:
         mask = np.asarray(mask)
         _check_mask(mask, rows.shape)
+    from fastmm.kernels._jit import cpu_threads
+
     if rows.ndim == spatial:
         return _sample(space, rows[:], grid, most, seed, mask, whole)
     own = math.prod(rows.shape[1:-spatial])
     pixels = own * math.prod(rows.shape[-spatial:])
     drawn = own * min(most, math.prod(grid.counts))
-    made = 2 * drawn * (math.prod(grid.size) * rows.dtype.itemsize + 8 * rows.ndim)  # and joined
+    # A patch, its position, and its corner with those of other parts and as kernels take it.
+    made = drawn * (math.prod(grid.size) * rows.dtype.itemsize + 8 * (3 * rows.ndim + 4))
     # Of the pixels of a mask: what is outside up to each, that again one longer, and places.
     masked = 0 if mask is None else (26 if whole else 10) * pixels
-    step = len(rows)
+    # Each row of a patch is read with a page; those of many patches are the whole image.
+    touched = drawn * math.prod(grid.size[:-1]) * mmap.PAGESIZE
+    dense = rows.in_file and touched >= pixels * rows.dtype.itemsize
+    cores, grain = cpu_threads(), max(1, min(rows.grain, len(rows)))
+    step = -(-len(rows) // (2 * cores * grain)) * grain  # some for each, so that none waits long
     if limit is not None:
-        fixed, grain = len(rows) * made, min(rows.grain, len(rows))
-        least = rows.held(grain) + grain * masked
+        fixed = len(rows) * made
+        reading = rows.viewed if rows.as_views else rows.held
+        least = reading(grain) + grain * masked
         what = f"{len(rows) * drawn} patches, and {grain} of the images they are drawn from"
         refuse_below(fixed + least, limit, what)
-        step = grain * (1 + (limit - fixed - least) // (least - rows.held(0)))
+        cores = min(cores, int((limit - fixed) // least))
+        each = reading(grain) - reading(0) + grain * masked
+        room = (limit - fixed) // cores - least
+        step = min(step, grain * (1 + room // max(each, 1)))
     parts = [slice(i, min(i + step, len(rows))) for i in range(0, len(rows), step)]
-    patches, positions = [], []
-    for part, lying in rows.views(parts):
-        _, (images,), _ = enter(images=lying)  # in the byte order of this machine
+
+    def draw(part: slice) -> np.ndarray[Any, Any]:
         cut = mask is not None and mask.ndim == rows.ndim and len(mask) == len(rows)
-        allowed = mask[part] if cut else mask
-        found, places = _sample(
-            space, images, grid, most, seed, allowed, whole, first=own * part.start
-        )
-        places[:, 0] += part.start
-        patches.append(found)
-        positions.append(places)
-        del images, lying, allowed  # before the one after the next is read
-    return np.concatenate(patches), np.concatenate(positions)
+        shape = (part.stop - part.start, *rows.shape[1:])
+        allowed = _allowed(space.xp, mask[part] if cut else mask, shape, grid.size, whole)
+        return _draw_all(space, allowed, own * shape[0], grid, most, seed, own * part.start)
+
+    # Without a mask it is known how many there are, so that each thread draws its own.
+    known = None if mask is None else [draw(part) for part in parts]
+    counts = [(p.stop - p.start) * drawn for p in parts] if known is None else map(len, known)
+    ends = np.cumsum([0, *counts])
+    patches = space.empty((int(ends[-1]), *grid.size), rows.dtype)
+    positions = np.empty((len(patches), rows.ndim), np.int64)
+
+    def read(numbered: tuple[int, slice]) -> Any:
+        return rows.view(numbered[1]) if rows.in_file else rows[numbered[1]]
+
+    def take(numbered: tuple[int, slice], lying: Any) -> None:
+        turn, part = numbered
+        corners = draw(part) if known is None else known[turn]
+        there = slice(int(ends[turn]), int(ends[turn + 1]))
+        if dense:
+            touch_pages(lying)
+        _, (images,), _ = enter(images=lying)  # in the byte order of this machine
+        _gather(space, canonical(images, spatial), corners, grid.size, patches[there])
+        positions[there] = _positions(corners, images.shape[:-spatial])
+        positions[there, 0] += part.start
+        if rows.in_file:
+            rows.drop(part)
+
+    side_by_side(enumerate(parts), read, take, lambda *_: None, cores=cores, together=True)
+    return patches, positions
 
 
 def _sample(
-    space: Space,
-    images: Any,
-    grid: PatchGrid,
-    most: int,
-    seed: int,
-    mask: Any,
-    whole: bool,
-    *,
-    first: int = 0,
+    space: Space, images: Any, grid: PatchGrid, most: int, seed: int, mask: Any, whole: bool
 ) -> tuple[Any, Any]:
-    """Return the patches of images of which the first one has the number `first`."""
     spatial = len(grid.size)
-    batch = tuple(images.shape[:-spatial])
     src = canonical(images, spatial)
-    if mask is not None:
-        allowed = _allowed(space.xp, mask, tuple(images.shape), grid.size, whole)
-        allowed = allowed.reshape(src.shape[0], -1)
-    chosen = []
-    for n in range(src.shape[0]):
+    allowed = _allowed(space.xp, mask, tuple(images.shape), grid.size, whole)
+    corners = _draw_all(space, allowed, src.shape[0], grid, most, seed)
+    positions = _positions(corners, images.shape[:-spatial])
+    patches = space.empty((len(corners), *grid.size), src.dtype)
+    _gather(space, src, corners, grid.size, patches)
+    return patches, space.asarray(positions)
+
+
+def _draw_all(
+    space: Space, allowed: Any, count: int, grid: PatchGrid, most: int, seed: int, first: int = 0
+) -> np.ndarray[Any, Any]:
+    """Return number of image and corner of the patches of images, the first of them `first`."""
+    chosen, places = [np.zeros(0, np.int64)], math.prod(grid.counts)
+    allowed = None if allowed is None else allowed.reshape(count, -1)
+    for n in range(count):
         rng = np.random.default_rng([seed, first + n])
-        if mask is None:
-            places = _draw(rng, int(np.prod(grid.counts, dtype=np.int64)), most)
+        if allowed is None:
+            chosen.append(_draw(rng, places, most))
         else:
             free = space.xp.flatnonzero(allowed[n])
-            places = space.to_host(free[space.asarray(_draw(rng, int(free.size), most))])
-        chosen.append(np.stack([np.full(places.size, n), *np.unravel_index(places, grid.counts)]))
-    corners = np.concatenate([np.zeros((1 + spatial, 0), np.int64), *chosen], axis=1).T
-    owner = np.stack(np.unravel_index(corners[:, 0], batch or (1,)), axis=1)[:, : len(batch)]
-    positions = np.concatenate([owner, corners[:, 1:]], axis=1).astype(np.int64)
-    return _gather(space, src, corners, grid.size), space.asarray(positions)
+            chosen.append(space.to_host(free[space.asarray(_draw(rng, int(free.size), most))]))
+    owner = np.repeat(np.arange(count), list(map(len, chosen[1:])))
+    return np.stack([owner, *np.unravel_index(np.concatenate(chosen), grid.counts)], axis=1)
+
+
+def _positions(corners: np.ndarray[Any, Any], batch: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Return corners with the number of the image as an index of the batch axes."""
+    owner = np.unravel_index(corners[:, 0], batch) if batch else ()
+    return np.stack([*owner, *corners[:, 1:].T], axis=1).astype(np.int64, copy=False)
 
 
 def _draw(rng: np.random.Generator, count: int, most: int) -> np.ndarray[Any, Any]:
@@ -199,7 +235,9 @@ def _check_mask(mask: Any, shape: tuple[int, ...]) -> None:
 
 
 def _allowed(xp: Any, mask: Any, shape: tuple[int, ...], size: tuple[int, ...], whole: bool) -> Any:
-    """Say for each place whether the mask lets a patch begin there."""
+    """Say for each place whether the mask, if there is one, lets a patch begin there."""
+    if mask is None:
+        return None
     mask = xp.broadcast_to(mask.astype(bool), shape)
     for axis, p in zip(range(-len(size), 0), size, strict=True):
         mask = xp.moveaxis(mask, axis, -1)
@@ -214,13 +252,15 @@ def _allowed(xp: Any, mask: Any, shape: tuple[int, ...], size: tuple[int, ...], 
     return mask
 
 
-def _gather(space: Space, src: Any, corners: np.ndarray[Any, Any], size: tuple[int, ...]) -> Any:
+def _gather(
+    space: Space, src: Any, corners: np.ndarray[Any, Any], size: tuple[int, ...], patches: Any
+) -> None:
+    """Copy patches, whose corners follow the number of an image, to where they stay."""
     from fastmm.kernels.patches import gather
 
     ones = (1,) * (3 - len(size))
-    out = space.empty((corners.shape[0], *ones, *size), src.dtype)
+    out = patches.reshape((len(corners), *ones, *size))
     bits = np.dtype(f"u{src.dtype.itemsize}")
-    places = np.zeros((corners.shape[0], 4), np.int64)  # batch, then z, y, x as far as there are
+    places = np.zeros((len(corners), 4), np.int64)  # batch, then z, y, x as far as there are
     places[:, 0], places[:, 4 - len(size) :] = corners[:, 0], corners[:, 1:]
     space.launch(gather, out.size, src.view(bits), out.view(bits), space.asarray(places))
-    return out.reshape((corners.shape[0], *size))

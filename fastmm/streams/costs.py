@@ -21,6 +21,9 @@ class Cost:
         Copies of a single image, as above, however many images a chunk has.
     size, device_size : int
         Bytes that depend on nothing, on the host and on a GPU.
+    by_core : bool
+        Whether each core of the host does best with a chunk of its own: for operators that are
+        one kernel.
 
     Examples
     --------
@@ -33,3 +36,4 @@ class Cost:
     images: float = 1.0
     size: int = 0
     device_size: int = 0
+    by_core: bool = False

@@ -117,17 +117,36 @@ class LazyRows:
         own: int = self.copies * rows * self._row + beside + kept
         return own
 
-    def views(self, parts: list[slice]) -> Iterator[tuple[slice, Any]]:
-        """Yield parts whose values are looked at here and there; of a mapped file, as views.
+    @property
+    def as_views(self) -> bool:
+        """Whether `views` gives rows as kernels take them, and none is copied."""
+        return self.in_file and self._source.plain
 
-        Its pages are read where they are touched, and let go after each part.
-        """
-        if not isinstance(self._source, MappedSource) or self._turn is not None:
-            yield from read_ahead(self.__getitem__, parts, len(parts) > 1)
-            return
-        for part in parts:
-            yield part, self._source.read((part,))
-            self._source.drop((part,))
+    @property
+    def in_file(self) -> bool:
+        """Whether `views` looks at rows where they lie in a file."""
+        return self._turn is None and isinstance(self._source, MappedSource)
+
+    def viewed(self, rows: int) -> int:
+        """Return the bytes that a view of so many rows takes."""
+        own: int = rows * self._row + self._source.extra
+        return own
+
+    def views(self, parts: list[slice]) -> Iterator[tuple[slice, Any]]:
+        """Yield parts of a file as views, fetched ahead; pages are let go after each part."""
+        for part, following in zip(parts, [*parts[1:], None], strict=True):
+            if following is not None:
+                self._source.fetch((following,))
+            yield part, self.view(part)
+            self.drop(part)
+
+    def view(self, part: slice) -> Any:
+        """Return a part as a view of its file."""
+        return self._source.read((part,))
+
+    def drop(self, part: slice) -> None:
+        """Let go of the pages of a part."""
+        self._source.drop((part,))
 
     def parts(self, most: int) -> list[slice]:
         """Cut the rows into parts of about `most` bytes; no chunk of a store is cut in two."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from fastmm.streams.costs import Cost
 from fastmm.streams.limits import check_limit
 from fastmm.streams.masks import Mask
 from fastmm.streams.pipeline import flow
+from fastmm.streams.side_by_side import side_by_side
 from fastmm.streams.sinks import Sink, open_sink
 from fastmm.streams.sources import Region, Source, open_source
 from fastmm.streams.uploads import UploadedSource, uploaded
@@ -89,7 +91,12 @@ def map_in_chunks(
     mask = Mask(named["mask"], shape) if named.get("mask") is not None else None
     sink = open_sink(out, shape_out, dtype_out, source)
     needs = _needs(source, sink, len(batch), (shape_out, dtype_out), cost, mask)
-    chunks = plan_chunks(batch, needs, limit, _cap(source, sink), (source.grain, sink.grain))
+    grains, cap = (source.grain, sink.grain), _cap(source, sink)
+    chunks = plan_chunks(batch, needs, limit, cap, grains)
+    cores = _cores(source, needs, limit) if cost.by_core and len(chunks) > 1 else 1
+    if cores > 1:
+        each, moved = cores * needs.each, cores * needs.moved
+        chunks = plan_chunks(batch, replace(needs, each=each, moved=moved), limit, cap, grains)
     if len(chunks) == 1 and sink.own:
         part = source.read(()), mask and mask.read(())
         result = source.way_out(_apply(function, part, named))
@@ -116,11 +123,26 @@ def map_in_chunks(
             )
         return made
 
+    if cores > 1:
+        side_by_side(chunks, read, compute, sink.write, cores=cores, together=sink.in_memory)
+        return sink.finish()
     flow(
         chunks, read, compute, sink.write,
         reads=not source.in_memory, writes=not sink.in_memory,
     )  # fmt: skip
     return sink.finish()
+
+
+def _cores(source: Source, needs: Needs, limit: int | None) -> int:
+    """Return how many chunks are made at a time, each by a core."""
+    if source.space.kind != "cpu":
+        return 1
+    from fastmm.kernels._jit import cpu_threads
+
+    cores: int = cpu_threads()
+    return (
+        cores if limit is None else max(1, min(cores, (limit - needs.fixed) // max(needs.each, 1)))
+    )
 
 
 def _cap(source: Source, sink: Sink) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["HUGE", "around", "drop_pages", "fetch_pages", "mapping_of"]
+__all__ = ["HUGE", "around", "drop_pages", "fetch_pages", "mapping_of", "touch_pages"]
 
 HUGE = 2 << 20  # what a system may map at once, before and behind the part that is touched
 
@@ -49,6 +49,12 @@ def around(array: np.ndarray[Any, Any]) -> int:
 def fetch_pages(part: np.ndarray[Any, Any]) -> None:
     """Ask for the pages of a part of a mapped array to be read, without waiting."""
     _advise(part, "MADV_WILLNEED")
+
+
+def touch_pages(part: np.ndarray[Any, Any]) -> None:
+    """Have the pages of a part mapped by the calling thread; those of others go on meanwhile."""
+    if part.flags.c_contiguous and part.size:
+        part.reshape(-1).view(np.uint8)[:: mmap.PAGESIZE].max()
 
 
 def drop_pages(part: np.ndarray[Any, Any]) -> None:

@@ -56,10 +56,12 @@ class Source:
 
     `in_memory` parts cost nothing to have, `is_view` says that none are copied; `copies`
     counts buffers that a part needs while it is read, `extra` the bytes of a store's own
-    chunk, and `grain` how many entries of each axis a store keeps together.
+    chunk, and `grain` how many entries of each axis a store keeps together. Views of a `plain`
+    file are what kernels take.
     """
 
     in_memory = is_view = True
+    plain = False
     copies = 0.0
     extra = 0
     grain: tuple[int, ...] = ()
@@ -116,6 +118,8 @@ class MappedSource(Source):
     def __init__(self, images: Any, space: Space, leave: Callable[[Any], Any]) -> None:
         super().__init__(images, space, leave)
         self.extra = around(images)
+        flags = images.flags
+        self.plain = bool(self.dtype.isnative and flags.c_contiguous and flags.aligned)
 
     def read(self, region: Region) -> Any:
         """Return a view; the kernel reads its pages when they are touched."""
