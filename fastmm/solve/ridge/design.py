@@ -99,8 +99,12 @@ class Design:
 
     def square(self) -> float:
         """Return the squared Frobenius norm."""
+        return float(self.squares().sum())
+
+    def squares(self) -> Any:
+        """Return the squared length of each column, (d,)."""
         squares = _total(self.xp.einsum("ij,ij->j", part, part) for part in self._by_rows())
-        return float((squares if self.scale is None else squares * self.scale**2).sum())
+        return squares if self.scale is None else squares * self.scale**2
 
     def whole(self) -> Any:
         """Return the matrix itself."""

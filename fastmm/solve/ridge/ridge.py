@@ -60,7 +60,8 @@ class Ridge(RidgeStream):
         Intercept; 0.0 if `fit_intercept` is False.
     solver_ : {"primal", "dual", "svd", "iterative"}
         What was factorised: X'X (d <= n), XX' (d > n), or X itself where the Gram matrix
-        would lose more than 7 digits, and for `alpha` 0. After `partial_fit`, "primal".
+        would lose more than 7 digits, and for `alpha` 0: by singular values, or where columns
+        differ by many orders of magnitude, by QR. After `partial_fit`, "primal".
     residual_ : float
         Backward error: by how much, relatively, the data would have to change for `coef_`
         to be exact. After `partial_fit`, that of the normal equations.

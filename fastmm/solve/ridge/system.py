@@ -9,8 +9,8 @@ import numpy as np
 
 from fastmm._space import Space
 from fastmm.solve.ridge.design import Design
+from fastmm.solve.ridge.factorisation import factorise, factorise_exactly
 from fastmm.solve.ridge.refinement import refine
-from fastmm.solve.ridge.spectral import factorise, factorise_exactly
 from fastmm.solve.spd import solve_spd
 
 __all__ = ["RidgeSystem", "Solved"]
@@ -69,7 +69,7 @@ class RidgeSystem:
         distinct = np.unique(alpha)
         primal = d <= n if solver in ("auto", "svd") else solver == "primal"
         if distinct[0] == 0 or solver == "svd":
-            return self._from_spectrum(factorise_exactly(self.design), alpha)
+            return self._from_spectrum(factorise_exactly(self.design, float(distinct[0])), alpha)
         if distinct.size > 1:
             spectrum = factorise(self.design, float(distinct[0]), primal)
             return self._from_spectrum(spectrum, alpha)
@@ -80,7 +80,7 @@ class RidgeSystem:
         if coef is None:
             coef = self._by_cholesky(only, primal)
         if coef is None:
-            return self._from_spectrum(factorise_exactly(self.design), only)
+            return self._from_spectrum(factorise_exactly(self.design, only), only)
         return Solved(coef, "primal" if primal else "dual", d)
 
     def backward_error(self, coef: Any, alpha: Any) -> float:
