@@ -33,7 +33,7 @@ from fastmm.solve.ridge.design import Design
 from fastmm.solve.ridge.spectral import Complement, Spectrum, singular_spectrum
 
 __all__ = [
-    "EPS",
+    "SINGULAR",
     "Columns",
     "GradedSpectrum",
     "OneAlpha",
@@ -42,9 +42,9 @@ __all__ = [
     "residuals_of_rows",
 ]
 
-EPS = float(np.finfo(np.float64).eps)
+_EPS = float(np.finfo(np.float64).eps)
 _LOSS = 1e-10  # relative to a column and its penalty, what rounding of the largest may be
-_SINGULAR = 1e10  # condition beyond which, without a penalty, the least norm has to decide
+SINGULAR = 1e10  # condition beyond which, without a penalty, the least norm has to decide
 
 
 def is_graded(squares: Any, smallest_alpha: float) -> bool:
@@ -54,7 +54,7 @@ def is_graded(squares: Any, smallest_alpha: float) -> bool:
     if lengths.size == 0:
         return False
     largest, smallest = float(squares.sum()), float(lengths.min())
-    return largest > (_LOSS / EPS) ** 2 * smallest
+    return largest > (_LOSS / _EPS) ** 2 * smallest
 
 
 class Columns(NamedTuple):
@@ -129,7 +129,7 @@ class GradedSpectrum:
     def _at(self, alpha: float) -> tuple[float, Spectrum, float]:
         if self._known is None or self._known[0] != alpha:
             spectrum, condition = (self._columns if self.primal else self._rows)(alpha)
-            if alpha == 0 and not condition < _SINGULAR:
+            if alpha == 0 and not condition < SINGULAR:
                 spectrum, condition = singular_spectrum(self.design), 1.0
             self._known = alpha, spectrum, condition
         return self._known
