@@ -108,3 +108,19 @@ def test_graded_designs_stay_on_their_device(xp_any):
         model = Ridge(1e-3).fit(*given, groups=np.arange(n) // 2)
         coef, _ = ridge(X, y, 1e-3, weight)
         assert off(xp_any.asnumpy(model.coef_), coef, scale(X, 1e-3)) < 1e-9
+
+
+def test_rows_in_chunks_and_rows_that_come_in_pieces_are_right():
+    for kind in KINDS[:3]:
+        X, y, weight = design(kind, 9, 4)
+        groups = np.arange(9) // 2
+        coef, _ = ridge(X, y, 1e-3, weight)
+        model = Ridge(1e-3, memory_limit=10**8).fit(X, y, weight, groups=groups)
+        assert off(model.coef_, coef, scale(X, 1e-3)) < 1e-9
+        assert off(model.cv_predictions_, held_out(X, y, 1e-3, groups, weight)) < 1e-8
+        search = RidgeCV((1e-3, 10.0), memory_limit=10**8).fit(X, y, weight, groups)
+        plain = RidgeCV((1e-3, 10.0)).fit(X, y, weight, groups)
+        np.testing.assert_allclose(search.cv_scores_, plain.cv_scores_, rtol=1e-7)
+        model = Ridge(1e-3).partial_fit(X[:5], y[:5], weight[:5])
+        model.partial_fit(X[5:], y[5:], weight[5:])
+        assert off(model.coef_, coef, scale(X, 1e-3)) < 1e-9

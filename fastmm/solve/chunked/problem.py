@@ -146,6 +146,12 @@ class ChunkedProblem(RidgeProblem):
             return None
         return Spectrum("dual", False, basis, values, lambda z: design.transposed_times(basis @ z))
 
+    def _left(self, coef: Any, columns: Any) -> tuple[Any, Any]:
+        """Return both as the factor of the rows tells them, which is at hand."""
+        design, targets = self.design.factor().design()
+        design = design if self.design.scale is None else design * self.design.scale
+        return targets[:, columns] - design @ coef, self.xp.einsum("ij,ij->j", design, design)
+
     def _make_design(self, X: Any) -> ChunkedDesign:
         return ChunkedDesign(X, self.targets, self.weight, self.fit_intercept)
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm.solve.chunked.factor import Factor
+from fastmm.solve.ridge.accuracy import Condition, condition_of
 from fastmm.solve.ridge.graded import SINGULAR, factorise_columns, is_graded
 from fastmm.solve.ridge.sufficient import SufficientStatistics
 from fastmm.solve.spd import RCOND
@@ -36,6 +37,10 @@ class ColumnSpectrum(NamedTuple):
     def rank(self) -> int:
         """Count the directions in which the design extends."""
         return int((self.values > 0).sum())
+
+    def condition(self, alpha: float, lengths: Any, xp: Any) -> Condition:
+        """Return what the digits for a penalty depend on; `lengths` (d,) of its columns."""
+        return condition_of(self.values, self.vectors, alpha, lengths, xp)
 
     def solution(self, columns: Any, alpha: Any) -> Any:
         """Return coefficients (d, targets) of some targets; alpha a number or (targets, 1)."""
@@ -87,6 +92,7 @@ class GradedColumns:
     def __init__(self, design: Any, targets: Any, n: int, xp: Any) -> None:
         self.design, self.targets, self.n, self.xp = design, targets, n, xp
         self._known: tuple[float, ColumnSpectrum] | None = None
+        self._numbers: dict[float, float] = {}
 
     def at(self, alpha: float) -> ColumnSpectrum:
         """Return the basis for one penalty."""
@@ -100,12 +106,22 @@ class GradedColumns:
                 values = xp.full(self.design.shape[1], np.inf)
                 inner = found.basis.T @ inner
                 made = OneAlphaColumns("svd", found.vectors, values, inner)
+            self._numbers[alpha] = found.condition
             self._known = alpha, made
         return self._known[1]
 
     def rank(self) -> int:
         """Count the directions in which the design extends."""
         return self.at(0.0).rank()
+
+    def condition(self, alpha: float, lengths: Any, xp: Any) -> Condition:
+        """Return what the digits for a penalty depend on; `lengths` (d,) of its columns."""
+        if alpha not in self._numbers:
+            self.at(alpha)
+        number = self._numbers[alpha]
+        if alpha == 0 and not number < SINGULAR:
+            return self.at(alpha).condition(alpha, lengths, xp)
+        return Condition(number)
 
     def solution(self, columns: Any, alpha: Any) -> Any:
         """Return coefficients (d, targets) of some targets; alpha a number or (targets, 1)."""

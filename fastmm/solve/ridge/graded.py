@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm.solve.grouped import Folds
+from fastmm.solve.ridge.accuracy import Condition
 from fastmm.solve.ridge.design import Design
 from fastmm.solve.ridge.spectral import Complement, Spectrum, singular_spectrum
 
@@ -100,16 +101,27 @@ class GradedSpectrum:
         self.matrix = design.whole()
         self.rows = n if design.unit is None else n - 1
         self.primal = d <= self.rows
-        self._known: tuple[float, Spectrum, float] | None = None
+        self._known: tuple[float, Spectrum] | None = None
+        self._numbers: dict[float, float] = {}
         self._turn: Any = None
 
     def at(self, alpha: float) -> Spectrum:
         """Return the basis for one penalty."""
-        return self._at(alpha)[1]
+        if self._known is None or self._known[0] != alpha:
+            spectrum, condition = (self._columns if self.primal else self._rows)(alpha)
+            if alpha == 0 and not condition < SINGULAR:
+                spectrum = singular_spectrum(self.design)
+            self._known, self._numbers[alpha] = (alpha, spectrum), condition
+        return self._known[1]
 
-    def condition(self, alpha: float) -> float:
-        """Return the condition number that the digits for this penalty depend on."""
-        return self._at(alpha)[2]
+    def condition(self, alpha: float, lengths: Any, xp: Any) -> Condition:
+        """Return what the digits for a penalty depend on; `lengths` (d,) of its columns."""
+        if alpha not in self._numbers:
+            self.at(alpha)
+        number = self._numbers[alpha]
+        if alpha == 0 and not number < SINGULAR:
+            return self.at(alpha).condition(alpha, lengths, xp)
+        return Condition(number)
 
     def rank(self) -> int:
         """Count the directions in which the design extends."""
@@ -125,14 +137,6 @@ class GradedSpectrum:
             at = self.xp.asarray(np.flatnonzero(alphas == each))
             found[:, at] = self.at(float(each)).coefficients(y[:, at], float(each))
         return found
-
-    def _at(self, alpha: float) -> tuple[float, Spectrum, float]:
-        if self._known is None or self._known[0] != alpha:
-            spectrum, condition = (self._columns if self.primal else self._rows)(alpha)
-            if alpha == 0 and not condition < SINGULAR:
-                spectrum, condition = singular_spectrum(self.design), 1.0
-            self._known = alpha, spectrum, condition
-        return self._known
 
     def _columns(self, alpha: float) -> tuple[Spectrum, float]:
         found = factorise_columns(self.matrix, alpha, self.xp)

@@ -39,6 +39,7 @@ class RidgeGrid:
         self._grams: BandedGrams | None = None
         self._known: tuple[int, RidgeProblem, Any] | None = None
         self._best = _Best()
+        self.error = 0.0  # of the coefficients that `fit` found, estimated
 
     def scores(
         self, scoring: str, codes: np.ndarray[Any, Any] | None = None, *, per_target: bool = False
@@ -81,6 +82,7 @@ class RidgeGrid:
             where = _columns(mine, targets, xp)
             penalty = float(alphas[0]) if np.ptp(alphas) == 0 else xp.asarray(alphas)[:, None]
             found = scaled.coefficients(spectrum, where, penalty)
+            self.error = max(self.error, scaled.error(spectrum, found, where, penalty))
             coef[:, where] = scaled.design.unscaled(found)
             solvers.add(spectrum.kind)
             rank = min(rank, spectrum.rank())

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm._space import Space
+from fastmm.solve.ridge.accuracy import level_of_caller
 from fastmm.solve.spd import solve_spd
 
 __all__ = ["NormalSolution", "solve_normal"]
@@ -140,5 +141,5 @@ def _warn_of_digits(condition: float) -> None:
         f"{max(0, round(16 - np.log10(min(condition, 1e16))))} digits of the coefficients. Give "
         "a larger `alpha`, or fit all rows at once.",
         LinAlgWarning,
-        stacklevel=6,
+        stacklevel=level_of_caller(),
     )

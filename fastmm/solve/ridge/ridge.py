@@ -9,6 +9,7 @@ import numpy as np
 from fastmm._check import one_of
 from fastmm.solve._inputs import Training, rank_warning, take_training
 from fastmm.solve.chunked.base import Rows
+from fastmm.solve.ridge.accuracy import digits_warning
 from fastmm.solve.ridge.grid import RidgeGrid
 from fastmm.solve.ridge.iterative import iterative_pays, solve_ridge_iteratively
 from fastmm.solve.ridge.solution import solve_ridge
@@ -198,6 +199,7 @@ class Ridge(RidgeStream):
         self.solver_, self.residual_ = found.solver, found.residual
         if found.rank < data.X.shape[1]:
             rank_warning(found.rank, data.X.shape[1], stacklevel=4)
+        digits_warning(found.error)
 
     def _iterate(self, data: Training, targets: int) -> None:
         alpha, scale = self._penalties(data.X.shape[1], targets)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmm.solve.ridge.accuracy import Condition, condition_of
 from fastmm.solve.ridge.design import Design
 
 __all__ = [
@@ -46,6 +47,13 @@ class Spectrum(NamedTuple):
     def rank(self) -> int:
         """Count the directions in which the design extends."""
         return int((self.values > 0).sum())
+
+    def condition(self, alpha: float, lengths: Any, xp: Any) -> Condition:
+        """Return what the digits for a penalty depend on; `lengths` (d,) of its columns."""
+        vectors = self.lift(xp.eye(self.values.size))
+        if not self.primal:  # these are the columns of V times singular values
+            vectors = vectors / xp.sqrt(xp.where(self.values > 0, self.values, 1.0))
+        return condition_of(self.values, vectors, alpha, lengths, xp)
 
     def coefficients(self, y: Any, alpha: Any) -> Any:
         """Return the coefficients (d, targets) for weighted, centred targets.
