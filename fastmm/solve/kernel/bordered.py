@@ -173,7 +173,9 @@ class BorderedSystem(CentredKernel):
 
     def prefers_spectrum(self, count: float) -> bool:
         """Say whether so many penalties are cheaper by one eigendecomposition."""
-        return self.may_diagonalise and count > _crossover(self.unit.size, self.space)
+        return self.may_diagonalise and (
+            self.uneven or count > _crossover(self.unit.size, self.space)
+        )
 
     def spectral(self) -> Callable[[float], Inverse]:
         """Return a function of alpha that inverts, from one eigendecomposition."""

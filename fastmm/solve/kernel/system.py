@@ -178,7 +178,8 @@ class KernelSystem(CentredKernel):
         return None if solve is None else solve(right)
 
     def _inverse(self, alpha: float) -> Any:
-        if alpha <= 0:  # whatever is missing then, only the eigenvalues tell
+        # Whatever is missing then, only the eigenvalues tell.
+        if alpha <= 0 or (self.uneven and self.may_diagonalise):
             return None
         shifted = self._shifted(alpha)
         with shifted:

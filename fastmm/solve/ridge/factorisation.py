@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastmm.solve.ridge.design import Design
+import numpy as np
+
+from fastmm.solve.ridge.design import Design, refuse_squares
 from fastmm.solve.ridge.graded import GradedSpectrum, is_graded
 from fastmm.solve.ridge.spectral import Spectrum, dual_spectrum, singular_spectrum
 from fastmm.solve.spd import RCOND
@@ -40,6 +42,9 @@ def factorise(
 
 def factorise_exactly(design: Design, smallest_alpha: float) -> Spectrum | GradedSpectrum:
     """Factorise X itself, which keeps the digits that its Gram matrix would lose."""
-    if is_graded(design.squares(), smallest_alpha):
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = design.squares()
+        refuse_squares(float(squares.sum()))
+    if is_graded(squares, smallest_alpha):
         return GradedSpectrum(design)
     return singular_spectrum(design)

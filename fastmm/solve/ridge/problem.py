@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmm.solve.grouped import Folds
-from fastmm.solve.held_out import held_out_predictions
+from fastmm.solve.held_out import held_out_predictions, is_uneven
 from fastmm.solve.ridge import design
 from fastmm.solve.ridge.graded import GradedSpectrum, OneAlpha, residuals_of_rows
 from fastmm.solve.ridge.large_folds import LargeFolds, prefers_columns
@@ -149,11 +149,12 @@ class RidgeProblem(RidgeSystem):
             fixed = fixed - unit[rows][:, :, None] * unit[rows][:, None, :]
         return fixed - blocks
 
-    @staticmethod
-    def _suspects(spectrum: Spectrum, alphas: Sequence[float]) -> list[int]:
-        # Far below the eigenvalues a fold may hold all that determines some direction.
+    def _suspects(self, spectrum: Spectrum, alphas: Sequence[float]) -> list[int]:
+        # Far below the eigenvalues a fold may hold all that determines some direction, and
+        # one with nearly all of the weight all that determines the mean.
         bound = RCOND * float(spectrum.values.max()) if spectrum.values.size else 0.0
-        return [i for i, alpha in enumerate(alphas) if alpha < bound]
+        uneven = self.design.unit is not None and is_uneven(self.weight, self.xp, 1e6)
+        return [i for i, alpha in enumerate(alphas) if alpha < bound or uneven]
 
     @staticmethod
     def _determined(spectrum: Spectrum) -> bool:
