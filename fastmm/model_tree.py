@@ -21,6 +21,7 @@ CLASSES = {
     "Ridge": "fastmm.solve.ridge.ridge",
     "LSSVC": "fastmm.solve.kernel.lssvm",
     "LSSVCCV": "fastmm.solve.kernel.lssvm_search",
+    "NystromFeatures": "fastmm.solve.kernel.nystrom_features",
     "RidgeClassifier": "fastmm.solve.ridge.classifier",
     "RidgeClassifierCV": "fastmm.solve.ridge.classifier",
     "RidgeCV": "fastmm.solve.ridge.search",

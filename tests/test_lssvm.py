@@ -145,6 +145,7 @@ def test_predict_with_other_features(xp_any):
         model.predict(xp_any.asarray(X[:, :2]))
 
 
+@pytest.mark.filterwarnings("ignore:The kernel matrix is so ill-conditioned")
 @parametrize_with_checks(
     [
         LSSVC(),

@@ -83,7 +83,7 @@ import numpy as np
 from fastmm._space import Space
 from fastmm.solve.grouped import Folds
 
-__all__ = ["held_out_predictions", "held_out_residuals"]
+__all__ = ["held_out_predictions", "held_out_residuals", "is_uneven"]
 
 
 def held_out_residuals(
@@ -177,3 +177,34 @@ def held_out_predictions(
         same = xp.asarray(folds.codes[idle][:, None] == folds.codes)
         predicted[rows] = lines @ (root[:, None] * targets) - xp.where(same, lines, 0) @ residual
     return predicted
+
+
+def is_uneven(weight: Any, xp: Any, times: float) -> bool:
+    """Say whether some rows outweigh the others so far that without them the mean is another.
+
+    What C_gg keeps of such rows, once the direction of the intercept is taken off, is then
+    rounding, whose error grows as the square of their weight.
+
+    Parameters
+    ----------
+    weight : array of shape (n,), or None
+        Weights, not negative.
+    xp : module
+        Namespace of the array.
+    times : float
+        How many times the median weight is too much.
+
+    Returns
+    -------
+    bool
+        Whether the largest weight is more than that.
+
+    Examples
+    --------
+    >>> is_uneven(np.array([1.0, 1.0, 1e5]), np, 1e3)
+    True
+    """
+    if weight is None:
+        return False
+    positive = weight[weight > 0]
+    return bool(positive.max() > times * xp.median(positive))

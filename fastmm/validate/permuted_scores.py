@@ -40,11 +40,15 @@ def row_scores(held: LinearMap, labels: np.ndarray[Any, Any]) -> Iterator[np.nda
     truth = _values(held, labels)
     (count, n), known = labels.shape, _known(held, labels, truth)
     centres: Any = 0.0
+    blind: Any = None
     if _centres(held):
         means = training_means(held.folds, truth.reshape(-1, n).T, held.weight)
         centres = means.T.reshape(truth.shape)
+        blind = _saw_one_target(centres, truth)
     for found in held.held_out(truth.reshape(-1, n).T):
         predicted = found.T.reshape(truth.shape) - centres
+        if blind is not None:
+            predicted[blind] = 0.0
         yield _scores(held, known, predicted) if count else np.empty(0)
 
 
@@ -64,11 +68,13 @@ class PatientScores:
     def __init__(self, held: LinearMap, shuffles: Shuffles, members: np.ndarray[Any, Any]) -> None:
         self.held, self.shuffles, self.members = held, shuffles, members
         self.means: Any = 0.0
+        self.may_be_blind = False
         if _centres(held):
             self.means = training_means(held.folds, members, held.weight)
+            self.may_be_blind = _may_see_one_target(held, shuffles, members)
         self.count, self.k = len(shuffles.order), held.n_classes if held.n_classes > 2 else 1
         self.step = max(1, _PIECE // (len(members) * self.k))
-        self.known: dict[int, tuple[Any, Any]] = {}
+        self.known: dict[int, tuple[Any, Any, Any]] = {}
         self.keep = self.count * len(members) * self.k <= _KEPT
 
     def of(self, moved: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -84,14 +90,22 @@ class PatientScores:
         for start in range(0, self.count, self.step):
             some = slice(start, min(start + self.step, self.count))
             values = _values(held, self.shuffles.patients(held.labels, some))
-            scores[some] = _scores(held, self._truth(some), values @ lines)
+            *known, blind = self._truth(some)
+            predicted = values @ lines
+            if blind is not None:
+                predicted[blind] = 0.0
+            scores[some] = _scores(held, (known[0], known[1]), predicted)
         return scores
 
-    def _truth(self, some: slice) -> tuple[Any, Any]:
+    def _truth(self, some: slice) -> tuple[Any, Any, Any]:
         if some.start in self.known:
             return self.known[some.start]
-        labels = self.shuffles.labels(some)
-        found = _known(self.held, labels, _values(self.held, labels))
+        held, labels, blind = self.held, self.shuffles.labels(some), None
+        values = _values(held, labels)
+        if self.may_be_blind:
+            own = _values(held, self.shuffles.patients(held.labels, some))
+            blind = _saw_one_target(own @ self.means.T, values)
+        found = *_known(held, labels, values), blind
         if self.keep:
             self.known[some.start] = found
         return found
@@ -115,6 +129,28 @@ def _values(held: LinearMap, labels: np.ndarray[Any, Any]) -> np.ndarray[Any, An
 
 def _centres(held: LinearMap) -> bool:
     return held.scoring == "roc_auc" and held.centred
+
+
+def _saw_one_target(means: Any, targets: Any) -> Any:
+    """Say which rows (..., n) a model predicts that saw one target only; None if there are none.
+
+    That one is all that it can predict, and what else it does is rounding.
+    """
+    rounding = 1e-12 * max(float(np.abs(targets).max()), np.finfo(np.float64).tiny)
+    low, high = (find(axis=-1, keepdims=True) for find in (targets.min, targets.max))
+    blind = (means > high - rounding) | (means < low + rounding)
+    return blind if blind.any() else None
+
+
+def _may_see_one_target(held: LinearMap, shuffles: Shuffles, members: Any) -> bool:
+    """Say whether some permutation may leave a fold with a single target, or one class out."""
+    outside = [
+        np.count_nonzero(members[held.folds.codes != fold].any(axis=0))
+        for fold in range(held.folds.n_folds)
+    ]
+    labels = shuffles.patients(held.labels, slice(0, 1))[0]
+    counts = np.unique(labels, return_counts=True)[1]
+    return bool(min(outside) <= max(int(counts.max()), labels.size - int(counts.min())))
 
 
 def _known(held: LinearMap, labels: Any, truth: Any) -> tuple[Any, Any]:

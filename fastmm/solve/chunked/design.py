@@ -11,7 +11,7 @@ from fastmm._space import enter
 from fastmm.solve.chunked.base import FLOAT, Rows
 from fastmm.solve.chunked.factor import Factor, factor_of
 from fastmm.solve.chunked.sums import add, refuse_values, sums_of
-from fastmm.solve.ridge.design import Design
+from fastmm.solve.ridge.design import Design, refuse_squares
 from fastmm.solve.ridge.sufficient import SufficientStatistics
 from fastmm.streams.limits import say_bytes
 
@@ -95,6 +95,7 @@ class ChunkedDesign(Design):
             if self.root is not None:
                 tile = self.root[first, None] * tile * self.root[second]
             gram[first, second], gram[second, first] = tile, tile.T
+        refuse_squares(float(gram.trace()))
         return xp.ascontiguousarray(gram)
 
     def times(self, right: Any) -> Any:

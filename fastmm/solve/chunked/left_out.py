@@ -96,7 +96,7 @@ def _from_factors(
     models = {}
     for fold, factor in zip(some, others([by_fold[int(f)] for f in some], rest), strict=True):
         count = int((folds.codes != fold).sum())
-        spectrum = from_factor(factor, design.scale, count, xp)
+        spectrum = from_factor(factor, design.scale, count, min(alphas), xp)
         mean, intercept = design.offset(), problem.y_mean[columns]
         if problem.fit_intercept:
             x, y = factor.means()

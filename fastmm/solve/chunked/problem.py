@@ -12,7 +12,7 @@ from fastmm.solve.chunked.base import FLOAT, Rows
 from fastmm.solve.chunked.blocks import Fitted, fold_predictions
 from fastmm.solve.chunked.design import ChunkedDesign
 from fastmm.solve.chunked.left_out import models_without, predictions_of
-from fastmm.solve.chunked.spectrum import ColumnSpectrum, from_factor, from_sums
+from fastmm.solve.chunked.spectrum import ColumnSpectrum, GradedColumns, from_factor, from_sums
 from fastmm.solve.grouped import Folds
 from fastmm.solve.ridge.problem import RidgeProblem
 from fastmm.solve.ridge.spectral import Spectrum, dual_spectrum
@@ -43,11 +43,11 @@ class ChunkedProblem(RidgeProblem):
             found = self._of_rows(smallest, gram)
         if found is not None:
             return found
-        return from_factor(design.factor(), design.scale, design.shape[0], self.xp)
+        return from_factor(design.factor(), design.scale, design.shape[0], smallest, self.xp)
 
     def coefficients(self, spectrum: Any, columns: Any, alpha: Any) -> Any:
         """Return coefficients (d, targets) of the scaled columns for some targets."""
-        if isinstance(spectrum, ColumnSpectrum):
+        if isinstance(spectrum, (ColumnSpectrum, GradedColumns)):
             return spectrum.solution(columns, alpha)
         return super().coefficients(spectrum, columns, alpha)
 
@@ -96,12 +96,15 @@ class ChunkedProblem(RidgeProblem):
 
     def held_out(
         self,
-        spectrum: Spectrum | ColumnSpectrum,
+        spectrum: Any,
         folds: Folds,
         alphas: Sequence[float],
         columns: Any = _EVERY,
     ) -> Any:
         """Return predictions (alphas, n, targets), each by the fit without its fold."""
+        if isinstance(spectrum, GradedColumns):
+            each = [self.held_out(spectrum.at(a), folds, [a], columns) for a in alphas]
+            return self.xp.concatenate(each)
         if isinstance(spectrum, Spectrum):
             return super().held_out(spectrum, folds, alphas, columns)
         y, design = self.targets[:, columns], self.design
@@ -113,7 +116,7 @@ class ChunkedProblem(RidgeProblem):
             self.y_mean[columns],
             design.scale,
             list(alphas),
-            self._suspects(spectrum, alphas),  # type: ignore[arg-type]
+            self._suspects(spectrum, alphas),
             float(self.weight.sum()) if self.weight is not None else float(design.shape[0]),
             self.fit_intercept,
         )
@@ -142,6 +145,12 @@ class ChunkedProblem(RidgeProblem):
         if values.size and float(values[0]) + smallest <= RCOND * float(values[-1]):
             return None
         return Spectrum("dual", False, basis, values, lambda z: design.transposed_times(basis @ z))
+
+    def _left(self, coef: Any, columns: Any) -> tuple[Any, Any]:
+        """Return both as the factor of the rows tells them, which is at hand."""
+        design, targets = self.design.factor().design()
+        design = design if self.design.scale is None else design * self.design.scale
+        return targets[:, columns] - design @ coef, self.xp.einsum("ij,ij->j", design, design)
 
     def _make_design(self, X: Any) -> ChunkedDesign:
         return ChunkedDesign(X, self.targets, self.weight, self.fit_intercept)

@@ -26,6 +26,8 @@ from fastmm.solve.spd import cholesky
 
 __all__ = ["BorderedSystem", "solve_lssvm"]
 
+_EPS = float(np.finfo(np.float64).eps)
+
 
 def solve_lssvm(K: Any, y: Any, C: float, *, sample_weight: Any = None) -> tuple[Any, Any]:
     r"""Solve the LS-SVM system for one or several targets, in float64.
@@ -146,8 +148,19 @@ class BorderedSystem(CentredKernel):
     def residual(self, weighted: Any, alpha: float) -> float:
         """Return |y - A a| / |y|, the largest over targets."""
         norm, left = self.space.xp.linalg.norm, self.y - self.product(weighted, alpha)
-        size = norm(self.y, axis=0)
-        return float((norm(left, axis=0) / (size + (size == 0))).max())
+        return float((norm(left, axis=0) / self._size()).max())
+
+    def rounding_of(self, dual: Any) -> float:
+        """Return what rounding of the coefficients (n, targets) does to fits, relative to |y|."""
+        largest = self.rounding / (1e-15 * self.y.shape[0])
+        size = _EPS * largest * len(dual) ** 0.5 * abs(dual).max(axis=0)
+        return float((size / self._size()).max())
+
+    def _size(self) -> Any:
+        """Return |y| of each target; infinity for those that are all but constant."""
+        xp = self.space.xp
+        size, whole = (xp.linalg.norm(each, axis=0) for each in (self.y, self.targets))
+        return xp.where(size > 1e-12 * whole, size, np.inf)
 
     def original(self, weighted: Any) -> tuple[Any, Any]:
         """Return coefficients and intercept in terms of the kernel as it was given."""
@@ -160,7 +173,9 @@ class BorderedSystem(CentredKernel):
 
     def prefers_spectrum(self, count: float) -> bool:
         """Say whether so many penalties are cheaper by one eigendecomposition."""
-        return self.may_diagonalise and count > _crossover(self.unit.size, self.space)
+        return self.may_diagonalise and (
+            self.uneven or count > _crossover(self.unit.size, self.space)
+        )
 
     def spectral(self) -> Callable[[float], Inverse]:
         """Return a function of alpha that inverts, from one eigendecomposition."""

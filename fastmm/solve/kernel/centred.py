@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 from fastmm._space import Space
+from fastmm.solve.held_out import is_uneven
 from fastmm.streams.limits import say_bytes
 
 __all__ = ["CentredKernel"]
+
+_UNEVEN = 1e3  # weight relative to the median; the error grows as its square, from 1e-11
 
 
 class CentredKernel:
@@ -38,6 +41,8 @@ class CentredKernel:
     ----------
     kernel : array of shape (n, n), float64
         The centred kernel.
+    uneven : bool
+        Whether few rows have so much of the weight that an inverse would lose digits.
     root, unit : array of shape (n,), or None
         s, where there are weights; u, where the intercept is free.
     targets, y : array of shape (n, targets), float64
@@ -62,8 +67,14 @@ class CentredKernel:
         self.unit: Any = None
         self.row_mean: Any = None
         K = xp.ascontiguousarray(K, np.float64)  # else no view of its diagonal could be written
+        largest = float(abs(K.diagonal()).max())
+        if not np.isfinite(largest):
+            raise ValueError(
+                "Kernel values overflow float64; bring features to a smaller scale first."
+            )
         # Centring takes off what is common to all values, but not the rounding of them.
-        self.rounding = n * 1e-15 * float(abs(K.diagonal()).max())
+        self.rounding = n * 1e-15 * largest
+        self.uneven = fit_intercept and is_uneven(weight, xp, _UNEVEN)
         if fit_intercept:
             share = xp.full(n, 1 / n) if weight is None else weight / weight.sum()
             self.unit = xp.sqrt(share)

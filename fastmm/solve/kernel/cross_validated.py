@@ -17,12 +17,13 @@ _CHEAPER = 1.5  # so many more factorisations in float32 than in float64 cost as
 
 
 class Candidate(NamedTuple):
-    """A machine: decisions held out (n, targets), coefficients, intercepts, residual."""
+    """A machine: decisions held out (n, targets), coefficients, intercepts, residual, rounding."""
 
     held_out: Any
     dual: Any
     intercept: Any
     residual: float
+    rounding: float
 
 
 def cross_validated(
@@ -51,5 +52,8 @@ def cross_validated(
                 held_out = system.held_out(inverse, weighted, folds)
                 del inverse  # before the next is made
             residual = system.residual(weighted, 1 / C)
-            candidate = Candidate(system.in_rows(held_out), *system.original(weighted), residual)
+            dual, intercept = system.original(weighted)
+            rounding = system.rounding_of(dual)
+            held_out = system.in_rows(held_out)
+            candidate = Candidate(held_out, dual, intercept, residual, rounding)
         yield candidate

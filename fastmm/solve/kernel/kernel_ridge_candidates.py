@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm.solve.grouped import Folds, less_training_means, training_means
+from fastmm.solve.kernel.accuracy import fault_of_residual
 from fastmm.solve.kernel.centre_system import CentreSystem
 from fastmm.solve.kernel.gram import KernelFunction
 from fastmm.solve.kernel.system import KernelSystem
@@ -27,6 +28,7 @@ class Best(NamedTuple):
     dual: Any
     intercept: Any
     centres: Any  # or None
+    fault: str  # what is wrong with the fit, or nothing
 
     def worse_than(self, score: Any) -> bool:
         """Say whether another score is higher, by more than rounding."""
@@ -70,8 +72,10 @@ def best_at(
     if known is not None and not known.worse_than(found):
         return known, scores
     centres = system.centres if isinstance(system, CentreSystem) else None
-    held_out, dual, intercept = _fit(system, score.folds, alphas, place)
-    return Best(function, place, found, held_out, dual, intercept, centres), scores
+    held_out, weighted = _fit(system, score.folds, alphas, place)
+    fault = _fault(system, weighted, np.array(alphas)[place])
+    fit = held_out, *system.original(weighted)
+    return Best(function, place, found, *fit, centres, fault), scores
 
 
 def _scores(system: _System, score: Score, alphas: list[float], per_target: bool) -> Any:
@@ -85,7 +89,7 @@ def _scores(system: _System, score: Score, alphas: list[float], per_target: bool
 
 
 def _fit(system: _System, folds: Folds, alphas: list[float], place: Any) -> Any:
-    """Return held-out predictions, coefficients and intercepts for the chosen alphas."""
+    """Return held-out predictions and weighted coefficients for the chosen alphas."""
     xp = system.space.xp
     place = np.broadcast_to(place, system.y.shape[1])
     held_out, weighted = xp.empty_like(system.y), None
@@ -94,4 +98,14 @@ def _fit(system: _System, folds: Folds, alphas: list[float], place: Any) -> Any:
         for _, found in system.candidates(folds, [alphas[one]], of=len(alphas)):
             weighted = xp.empty_like(found.weighted[0]) if weighted is None else weighted
             held_out[:, at], weighted[:, at] = found.held_out[0][:, at], found.weighted[0][:, at]
-    return held_out, *system.original(weighted)
+    return held_out, weighted
+
+
+def _fault(system: _System, weighted: Any, chosen: Any) -> str:
+    """Return what is wrong with the fit for one alpha, or one of each target."""
+    if isinstance(system, CentreSystem):
+        return ""
+    alphas = np.broadcast_to(chosen, weighted.shape[1])
+    residual = system.residuals(weighted, alphas)
+    # Without a penalty, what is asked for is the solution of least norm.
+    return fault_of_residual(float(np.where(alphas > 0, residual, 0).max()), "raise `alphas`")

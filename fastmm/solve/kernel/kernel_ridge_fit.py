@@ -10,6 +10,7 @@ import numpy as np
 from fastmm._space import Space
 from fastmm.solve.chunked.base import Rows
 from fastmm.solve.grouped import Folds
+from fastmm.solve.kernel.accuracy import fault_of, warn
 from fastmm.solve.kernel.centre_features import choose_centres, fit_in_chunks
 from fastmm.solve.kernel.gram import KernelFunction
 from fastmm.solve.kernel.matrix_free import solve_kernel_cg
@@ -21,7 +22,6 @@ from fastmm.solve.memory import memory_limit
 __all__ = ["SOLVERS", "Effort", "Fit", "Task", "choose_solver"]
 
 _COPIES = 3  # of the kernel matrix, that the direct solver holds at most
-_POOR = 1e-6  # relative residual of a direct solve that says that float64 does not do
 
 
 class Task(NamedTuple):
@@ -83,7 +83,7 @@ def _fit_directly(task: Task, _: Effort) -> Fit:
     gram = task.function.training(task.rows, xp)
     system = KernelSystem(gram, task.y, task.weight, task.fit_intercept, task.space)
     weighted, residual = system.solve(alphas)
-    _warn_of_rank(system, alphas, residual)
+    warn(fault_of(system, alphas, residual))
     held_out = None
     if task.folds is not None:
         held_out = xp.empty_like(task.y)
@@ -172,21 +172,3 @@ def _judged(n_iter: int, residuals: np.ndarray[Any, Any], tol: float) -> float:
             stacklevel=4,
         )
     return residual
-
-
-def _warn_of_rank(system: KernelSystem, alphas: Any, residual: np.ndarray[Any, Any]) -> None:
-    from scipy.linalg import LinAlgWarning
-
-    n, message = system.y.shape[0], ""
-    if (alphas == 0).any() and (rank := system.rank()) < n - (system.unit is not None):
-        message = (
-            f"The kernel matrix of {n} samples has rank {rank} and alpha is 0: the solution of "
-            "least norm is returned. Give a positive `alpha`."
-        )
-    elif residual.max() > _POOR:
-        message = (
-            f"The kernel matrix is so ill-conditioned that a relative residual of "
-            f"{residual.max():.2g} is left. Centre and rescale the features, or raise `alpha`."
-        )
-    if message:
-        warnings.warn(message, LinAlgWarning, stacklevel=4)

@@ -11,6 +11,7 @@ from fastmm._check import integer, one_of
 from fastmm._space import telling_of_memory
 from fastmm.solve._inputs import grid, take_training
 from fastmm.solve.grouped import make_folds
+from fastmm.solve.kernel.accuracy import warn
 from fastmm.solve.kernel.bandwidths import kernel_grams
 from fastmm.solve.kernel.centre_system import CentreSystem, count_of
 from fastmm.solve.kernel.exact import Exact, Needs, settle
@@ -183,6 +184,7 @@ class KernelRidgeCV(KernelRegressor):
         rows, origin = (data.X, None) if exact.solver == "nystrom" else self._rows(data)
         with telling_of_memory(data.space):
             best, scores = self._search(exact, functions, rows, alphas, score)
+        warn(best.fault)
         self.cv_scores_ = np.stack(scores) if many else scores[0]
         single = np.ndim(best.place) == 0
         self.alpha_: Any = alphas[best.place] if single else np.array(alphas)[best.place]

@@ -8,6 +8,7 @@ from fastmm._check import number
 from fastmm.solve._inputs import Training, take_training
 from fastmm.solve.fold_order import order_by_fold
 from fastmm.solve.grouped import Folds, make_folds
+from fastmm.solve.kernel.accuracy import fault_of_residual, warn
 from fastmm.solve.kernel.bordered import BorderedSystem
 from fastmm.solve.kernel.cross_validated import cross_validated
 from fastmm.solve.kernel.exact import needs_of, settle, training_gram
@@ -200,9 +201,12 @@ class LSSVC(KernelMachine):
             weighted = system.solve(1 / C)
             self.residual_ = system.residual(weighted, 1 / C)
             dual, intercept = system.original(weighted)
+            rounding = system.rounding_of(dual)
         else:
-            held_out, dual, intercept, self.residual_ = next(cross_validated(system, [C], folds))
+            found = next(cross_validated(system, [C], folds))
+            held_out, dual, intercept, self.residual_, rounding = found
             self.cv_decision_: Any = flat(held_out)
+        warn(fault_of_residual(max(self.residual_, rounding), "lower `C`"))
         self._keep(function, dual, intercept, data.X, data.own)
         return self
 

@@ -11,6 +11,7 @@ from fastmm._check import one_of
 from fastmm.solve._inputs import grid, take_training
 from fastmm.solve.fold_order import order_by_fold
 from fastmm.solve.grouped import Folds, less_training_means, make_folds, training_means
+from fastmm.solve.kernel.accuracy import fault_of_residual, warn
 from fastmm.solve.kernel.bandwidths import kernel_grams
 from fastmm.solve.kernel.bordered import BorderedSystem
 from fastmm.solve.kernel.centre_system import CentreSystem
@@ -195,6 +196,7 @@ class LSSVCCV(KernelMachine):
         if exact.solver == "nystrom":
             self._keep_centres(best.system, function.gamma, best.weighted)
         else:
+            warn(fault_of_residual(max(best.residual, best.rounding), "lower `Cs`"))
             self.component_indices_: Any = None
             self._keep(function, best.dual, best.intercept, data.X, data.own)
         return self

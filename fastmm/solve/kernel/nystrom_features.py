@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from fastmm._check import dtype_of_result, integer
+from fastmm._check import dtype_of_result, integer, number, sizes
 from fastmm._device_memory import TellsOfMemory
 from fastmm.solve._inputs import take_new, take_rows, take_weight
 from fastmm.solve.chunked.predictions import over_chunks
 from fastmm.solve.kernel.centre_features import Centres, choose_centres, kernel_features
-from fastmm.solve.kernel.gram import kernel_function
+from fastmm.solve.kernel.gram import KernelFunction, kernel_function
 from fastmm.solve.kernel.options import as_rows, kernel_options
 
 __all__ = ["NystromFeatures"]
+
+_FITTED = ("components_", "upper_", "component_indices_", "gamma_", "n_features_in_")
 
 
 class NystromFeatures(TellsOfMemory, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -161,10 +165,7 @@ class NystromFeatures(TellsOfMemory, TransformerMixin, BaseEstimator):  # type: 
         """
         X = as_rows(self, X)
         space, X, leave = take_new(self, X, components_=getattr(self, "components_", None))
-        function = kernel_function(
-            self.kernel, 1.0 if self.gamma_ is None else self.gamma_, self.degree, self.coef0,
-            X, None, space.xp, kernel_options(self),
-        )  # fmt: skip
+        function = self._function(X, space.xp)
         centres = Centres(self.components_, self.component_indices_, self.upper_, function)
         return leave(kernel_features(X, centres).astype(dtype_of_result(X.dtype), copy=False))
 
@@ -181,6 +182,37 @@ class NystromFeatures(TellsOfMemory, TransformerMixin, BaseEstimator):  # type: 
         ndarray of shape (m,), object
             "nystromfeatures0" and so on.
         """
-        import numpy as np
-
         return np.array([f"nystromfeatures{i}" for i in range(len(self.components_))], object)
+
+    def _check_loaded(self) -> None:
+        """Refuse what a model file says of centres and factor that do not fit each other."""
+        self.get_params()  # an AttributeError where one is missing
+        if not any(hasattr(self, name) for name in _FITTED):
+            return
+        z, upper, numbers = self.components_, self.upper_, self.component_indices_
+        integer(self.n_features_in_, "n_features_in_")
+        if self.gamma_ is not None:
+            number(self.gamma_, "gamma_", above=0)
+        for array, axes, kinds in ((z, 2, "biuf"), (upper, 2, "f"), (numbers, 1, "iu")):
+            if np.ndim(array) != axes or array.dtype.kind not in kinds or 0 in array.shape:
+                raise ValueError("centres, their factor or their numbers are no such arrays")
+        m, d = z.shape
+        if upper.shape != (m, m) or numbers.shape != (m,) or d != self.n_features_in_:
+            raise ValueError(f"{m} centres of {d} features have a factor or numbers of others")
+        if not bool((upper.diagonal() > 0).all()) or bool(np.tril(upper, -1).any()):
+            raise ValueError("the factor of the centres is not upper triangular")
+        self._function(z, np)  # refuses parameters that are none, as `transform` would
+        shape = getattr(self, "image_shape_", None)
+        if (shape is not None) != (self.kernel in ("patch", "convolutional")):
+            raise ValueError("the shape of images belongs to kernels of images, and only there")
+        if shape is not None and prod(sizes(shape, "image_shape_")) != d:
+            raise ValueError(f"images of {shape} have not {d} pixels")
+
+    def _function(self, X: Any, xp: Any) -> KernelFunction:
+        """Return the kernel with the parameters of the fit."""
+        if isinstance(self.kernel, str) and self.kernel == "precomputed":
+            raise ValueError('`kernel` must not be "precomputed": new rows need its function.')
+        return kernel_function(
+            self.kernel, 1.0 if self.gamma_ is None else self.gamma_, self.degree, self.coef0,
+            X, None, xp, kernel_options(self),
+        )  # fmt: skip

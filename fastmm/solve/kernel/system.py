@@ -72,11 +72,10 @@ class KernelSystem(CentredKernel):
 
         The residuals (targets,), on the host, are relative to the norm of y.
         """
-        xp = self.space.xp
-        weighted, error = xp.empty_like(self.y), xp.empty_like(self.y)
+        weighted = self.space.xp.empty_like(self.y)
         distinct = np.unique(alphas)
         for alpha in distinct:
-            at = xp.asarray(np.flatnonzero(alphas == alpha))
+            at = self.space.xp.asarray(np.flatnonzero(alphas == alpha))
             right, found = self.y[:, at], None
             # Measured on 2 cores: an eigendecomposition costs as much as 8 of them at n = 3,000.
             if distinct.size <= _FACTORISATIONS and self._spectrum is None:
@@ -84,10 +83,15 @@ class KernelSystem(CentredKernel):
             if found is None:
                 found = self._factored([float(alpha)]).times(right)[0]
             weighted[:, at] = found
-            error[:, at] = right - self.matrix @ found - alpha * found
-        size = xp.linalg.norm(self.y, axis=0)
-        found = xp.linalg.norm(error, axis=0) / xp.where(size > 0, size, 1.0)
-        return weighted, self.space.to_host(found)
+        return weighted, self.residuals(weighted, alphas)
+
+    def residuals(self, weighted: Any, alphas: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return what weighted coefficients leave of y, relative to its norm, (targets,)."""
+        xp = self.space.xp
+        error = self.y - self.matrix @ weighted - self.space.asarray(alphas) * weighted
+        size, whole = (xp.linalg.norm(each, axis=0) for each in (self.y, self.targets))
+        size = xp.where(size > 1e-12 * whole, size, np.inf)  # of all but constant targets
+        return self.space.to_host(xp.linalg.norm(error, axis=0) / size)
 
     def candidates(
         self, folds: Folds, alphas: Sequence[float], *, of: int | None = None
@@ -174,7 +178,8 @@ class KernelSystem(CentredKernel):
         return None if solve is None else solve(right)
 
     def _inverse(self, alpha: float) -> Any:
-        if alpha <= 0:  # whatever is missing then, only the eigenvalues tell
+        # Whatever is missing then, only the eigenvalues tell.
+        if alpha <= 0 or (self.uneven and self.may_diagonalise):
             return None
         shifted = self._shifted(alpha)
         with shifted:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastmm._check import number, one_of
 from fastmm.solve._inputs import grid, rank_warning
+from fastmm.solve.ridge.accuracy import digits_warning
 from fastmm.solve.ridge.linear_classifier import LinearClassifier
 from fastmm.solve.ridge.solution import solve_ridge
 from fastmm.solve.scoring import CLASS_SCORINGS
@@ -116,6 +117,7 @@ class RidgeClassifier(LinearClassifier):
         self.coef_, self.intercept_, self.solver_ = found.coef, found.intercept, found.solver
         if alpha == 0 and found.rank < data.X.shape[1]:
             rank_warning(found.rank, data.X.shape[1])
+        digits_warning(found.error)
         return self
 
 

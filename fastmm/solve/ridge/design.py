@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Design", "pieces"]
+__all__ = ["Design", "pieces", "refuse_squares"]
 
 _PIECE = 1 << 24  # elements of float64 work space: 128 MB
 _EVERY = slice(None)
@@ -71,12 +71,12 @@ class Design:
         if not primal:
             return self.row_gram(_EVERY, dtype)
         parts = (self._scaled(part, _EVERY).astype(dtype, copy=False) for part in self._by_rows())
-        return _total(part.T @ part for part in parts)
+        return _finite(part.T @ part for part in parts)
 
     def row_gram(self, columns: Any, dtype: Any = np.float64) -> Any:
         """Return the (n, n) Gram matrix of the rows over some of the columns."""
         parts = (self._scaled(part, where) for part, where in self._by_columns(columns))
-        return _total(part @ part.T for part in (part.astype(dtype, copy=False) for part in parts))
+        return _finite(part @ part.T for part in (part.astype(dtype, copy=False) for part in parts))
 
     def times(self, right: Any) -> Any:
         """Multiply by `right` (d, k)."""
@@ -99,8 +99,12 @@ class Design:
 
     def square(self) -> float:
         """Return the squared Frobenius norm."""
+        return float(self.squares().sum())
+
+    def squares(self) -> Any:
+        """Return the squared length of each column, (d,)."""
         squares = _total(self.xp.einsum("ij,ij->j", part, part) for part in self._by_rows())
-        return float((squares if self.scale is None else squares * self.scale**2).sum())
+        return squares if self.scale is None else squares * self.scale**2
 
     def whole(self) -> Any:
         """Return the matrix itself."""
@@ -157,6 +161,22 @@ def _total(terms: Iterator[Any]) -> Any:
     for term in terms:
         total += term
     return total
+
+
+def _finite(grams: Iterator[Any]) -> Any:
+    with np.errstate(over="ignore", invalid="ignore"):
+        gram = _total(grams)
+        if gram.dtype == np.float64:  # in less, whoever asked for it looks
+            refuse_squares(float(gram.trace()))
+    return gram
+
+
+def refuse_squares(total: float) -> None:
+    """Refuse features whose squares have a sum that is not finite."""
+    if not np.isfinite(total):
+        raise ValueError(
+            "Squares of `X` overflow float64; bring features to a smaller scale first."
+        )
 
 
 def _joined(parts: list[Any], xp: Any) -> Any:

@@ -10,8 +10,8 @@ import numpy as np
 from fastmm.solve.grouped import Folds, fold_shares, less_training_means, training_means
 from fastmm.solve.ridge import design
 from fastmm.solve.ridge.bands import BandedGrams, Bands
+from fastmm.solve.ridge.factorisation import factorise
 from fastmm.solve.ridge.problem import RidgeProblem
-from fastmm.solve.ridge.spectral import Spectrum, factorise
 from fastmm.solve.scoring import best_of, score_classes, score_regression
 
 __all__ = ["RidgeGrid"]
@@ -37,8 +37,9 @@ class RidgeGrid:
         self.bands, self.ratios = bands, ratios
         self.directions = 1 if ratios is None else len(ratios)
         self._grams: BandedGrams | None = None
-        self._known: tuple[int, RidgeProblem, Spectrum] | None = None
+        self._known: tuple[int, RidgeProblem, Any] | None = None
         self._best = _Best()
+        self.error = 0.0  # of the coefficients that `fit` found, estimated
 
     def scores(
         self, scoring: str, codes: np.ndarray[Any, Any] | None = None, *, per_target: bool = False
@@ -81,13 +82,14 @@ class RidgeGrid:
             where = _columns(mine, targets, xp)
             penalty = float(alphas[0]) if np.ptp(alphas) == 0 else xp.asarray(alphas)[:, None]
             found = scaled.coefficients(spectrum, where, penalty)
+            self.error = max(self.error, scaled.error(spectrum, found, where, penalty))
             coef[:, where] = scaled.design.unscaled(found)
             solvers.add(spectrum.kind)
             rank = min(rank, spectrum.rank())
         solver = solvers.pop() if len(solvers) == 1 else "svd"
         return *problem.original(coef), self._held_out(chosen), solver, rank
 
-    def factorised(self, direction: int) -> tuple[RidgeProblem, Spectrum]:
+    def factorised(self, direction: int) -> tuple[RidgeProblem, Any]:
         """Return the problem and its spectrum for one ratio of the blocks' penalties."""
         if self._known is None or self._known[0] != direction:
             problem, gram = self.problem, None

@@ -10,6 +10,7 @@ import numpy as np
 from fastmm._check import integer, number
 from fastmm._space import Space, enter
 from fastmm.solve.memory import memory_limit
+from fastmm.solve.ridge.design import refuse_squares
 from fastmm.solve.ridge.row_products import ExactProducts, FastProducts
 from fastmm.solve.ridge.sketch import Preconditioner, sketch_gram
 from fastmm.solve.ridge.solution import target_penalties
@@ -164,7 +165,8 @@ def solve_ridge_iteratively(
 
 def _refine(system: RidgeSystem, alphas: Any, tol: float, limit: int) -> tuple[Any, int]:
     """Return coefficients (d, targets) and the number of iterations."""
-    xp, design, y = system.xp, system.design, system.y
+    xp, design, unit = system.xp, system.design, _units(system.y, system.xp)
+    y = system.y / unit  # else squares of tiny targets would be 0
     exact, fast = ExactProducts(design), FastProducts.possible(design)
     products: Any = FastProducts(design) if fast else exact
     rough = _ROUGH if fast and design.X.dtype == np.float32 else 0.0
@@ -175,7 +177,10 @@ def _refine(system: RidgeSystem, alphas: Any, tol: float, limit: int) -> tuple[A
         inverse = sketch_gram(products, min(_RANK, *design.shape))
     coef = xp.zeros((design.shape[1], y.shape[1]))
     gradient = right = exact.transposed_times(y)
-    lengths = xp.sqrt(exact.squares()[:, None] + alphas)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = exact.squares()
+        refuse_squares(float(squares.sum()))
+    lengths = xp.sqrt(squares[:, None] + alphas)
     start = _energy(inverse, gradient, alphas)
     estimate, taken = (start > 0).astype(np.float64), 0
     least, blind = xp.zeros_like(estimate), xp.ones_like(estimate)
@@ -208,7 +213,13 @@ def _refine(system: RidgeSystem, alphas: Any, tol: float, limit: int) -> tuple[A
             fast, products, rough = False, exact, 0.0
     if float(error.max()) > tol:
         _warn(float(error.max()), tol, taken, limit)
-    return coef, taken
+    return coef * unit, taken
+
+
+def _units(y: Any, xp: Any) -> Any:
+    """Return the power of two next to the largest of each target, (targets,)."""
+    largest = xp.abs(y).max(axis=0)
+    return 2.0 ** xp.round(xp.log2(xp.where(largest > 0, largest, 1.0)))
 
 
 def _descend(

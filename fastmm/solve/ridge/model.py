@@ -15,6 +15,7 @@ from fastmm.solve.chunked.grid import ChunkedGrid
 from fastmm.solve.chunked.predictions import over_chunks
 from fastmm.solve.chunked.problem import ChunkedProblem
 from fastmm.solve.grouped import Folds, make_folds
+from fastmm.solve.ridge.accuracy import digits_warning
 from fastmm.solve.ridge.bands import Bands
 from fastmm.solve.ridge.design import pieces
 from fastmm.solve.ridge.grid import RidgeGrid
@@ -92,6 +93,7 @@ class LinearModel(TellsOfMemory, BaseEstimator):  # type: ignore[misc]
         self.cv_predictions_ = held_out[:, 0] if grid.problem.flat else held_out
         if min(grid.alphas) == 0 and rank < grid.problem.design.shape[1]:
             rank_warning(rank, grid.problem.design.shape[1], stacklevel=5)
+        digits_warning(grid.error)
 
 
 def _grid(problem: RidgeProblem, folds: Folds, alphas: Any, *blocks: Any) -> RidgeGrid:

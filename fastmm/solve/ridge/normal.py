@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm._space import Space
+from fastmm.solve.ridge.accuracy import level_of_caller
 from fastmm.solve.spd import solve_spd
 
 __all__ = ["NormalSolution", "solve_normal"]
@@ -49,10 +50,10 @@ def solve_normal(gram: Any, right: Any, alphas: Any, space: Space) -> NormalSolu
 
     Notes
     -----
-    Up to 3 penalties are solved by Cholesky on columns brought to one scale, more of
-    them, or singular systems, by one eigendecomposition. X'X holds the squares of the
-    singular values: where the condition number passes 1e10, fewer than 6 digits are left,
-    and a warning says so; solving from the rows would keep twice as many.
+    Up to 3 penalties are solved on columns brought to one scale, by Cholesky, or nearly
+    singular systems by an eigendecomposition each; more of them by one. X'X holds the squares
+    of the singular values: where the condition number passes 5e9, fewer than 6 digits are
+    left, and a warning says so; solving from the rows would keep twice as many.
 
     Examples
     --------
@@ -61,7 +62,9 @@ def solve_normal(gram: Any, right: Any, alphas: Any, space: Space) -> NormalSolu
     array([2., 1.])
     """
     coef, rank = _by_cholesky(gram, right, alphas, space), gram.shape[0]
-    if coef is None:
+    if coef is None and alphas.min() > 0 and np.unique(alphas).size <= _FACTORISATIONS:
+        coef = _by_scaled_eigenvectors(gram, right, alphas, space)
+    elif coef is None:
         coef, rank = _by_eigenvectors(gram, right, alphas, space)
     xp = space.xp
     penalties = space.asarray(alphas)
@@ -73,19 +76,43 @@ def solve_normal(gram: Any, right: Any, alphas: Any, space: Space) -> NormalSolu
 
 
 def _by_cholesky(gram: Any, right: Any, alphas: Any, space: Space) -> Any:
-    xp, diagonal = space.xp, gram.diagonal()
     distinct = np.unique(alphas)
-    if distinct.size > _FACTORISATIONS or not bool((diagonal + float(distinct[0]) > 0).all()):
+    if distinct.size > _FACTORISATIONS or not bool(
+        (gram.diagonal() + float(distinct[0]) > 0).all()
+    ):
         return None
-    coef = xp.empty_like(right)
-    for alpha in distinct:
-        # The digits that Cholesky loses do not depend on the scale of the columns; what
-        # is told of the condition then should not, either.
+    return _scaled(gram, right, alphas, space, lambda *given: solve_spd(given[0], given[1], space))
+
+
+def _by_scaled_eigenvectors(gram: Any, right: Any, alphas: Any, space: Space) -> Any:
+    xp, conditions = space.xp, []
+
+    def solve(matrix: Any, right: Any) -> Any:
+        values, vectors = xp.linalg.eigh(matrix)
+        largest = float(values[-1])
+        kept = values > len(values) * np.finfo(np.float64).eps * largest
+        conditions.append(largest / float(values[kept].min()) if bool(kept.all()) else np.inf)
+        return vectors @ ((kept / xp.where(kept, values, 1.0))[:, None] * (vectors.T @ right))
+
+    coef = _scaled(gram, right, alphas, space, solve)
+    if max(conditions) * _POOR > 1:
+        _warn_of_digits(max(conditions))
+    return coef
+
+
+def _scaled(gram: Any, right: Any, alphas: Any, space: Space, solve: Any) -> Any:
+    """Solve with each penalty on columns of one scale; None where `solve` returns it.
+
+    The digits that are lost do not depend on the scale of the columns; what is told of the
+    condition then should not, either.
+    """
+    xp, diagonal, coef = space.xp, gram.diagonal(), space.xp.empty_like(right)
+    for alpha in np.unique(alphas):
         scale = 1 / xp.sqrt(diagonal + float(alpha))
         matrix = gram * scale * scale[:, None]
         xp.fill_diagonal(matrix, 1.0)
         columns = space.asarray(np.flatnonzero(alphas == alpha))
-        solved = solve_spd(matrix, right[:, columns] * scale[:, None], space)
+        solved = solve(matrix, right[:, columns] * scale[:, None])
         if solved is None:
             return None
         coef[:, columns] = solved * scale[:, None]
@@ -99,8 +126,9 @@ def _by_eigenvectors(gram: Any, right: Any, alphas: Any, space: Space) -> tuple[
     kept = values > _NULL * largest
     shrunk = xp.where(kept, values, 0.0)[:, None] + space.asarray(alphas)
     inverse = (shrunk > 0) / xp.where(shrunk > 0, shrunk, 1.0)
-    if bool((shrunk[kept] < _POOR * largest).any()):
-        _warn_of_digits(largest / float(shrunk[kept].min()))
+    told = shrunk[shrunk > 0]
+    if bool((told < _POOR * largest).any()):
+        _warn_of_digits(largest / float(told.min()))
     rank = int(kept.sum()) if alphas.min() == 0 else gram.shape[0]
     return vectors @ (inverse * (vectors.T @ right)), rank
 
@@ -110,8 +138,8 @@ def _warn_of_digits(condition: float) -> None:
 
     warnings.warn(
         f"The sums have condition number {condition:.0e}, which leaves about "
-        f"{max(0, round(16 - np.log10(condition)))} digits of the coefficients. Give a larger "
-        "`alpha`, or fit all rows at once.",
+        f"{max(0, round(16 - np.log10(min(condition, 1e16))))} digits of the coefficients. Give "
+        "a larger `alpha`, or fit all rows at once.",
         LinAlgWarning,
-        stacklevel=4,
+        stacklevel=level_of_caller(),
     )

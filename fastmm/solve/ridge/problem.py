@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastmm.solve.grouped import Folds
-from fastmm.solve.held_out import held_out_predictions
+from fastmm.solve.held_out import held_out_predictions, is_uneven
 from fastmm.solve.ridge import design
+from fastmm.solve.ridge.graded import GradedSpectrum, OneAlpha, residuals_of_rows
 from fastmm.solve.ridge.large_folds import LargeFolds, prefers_columns
 from fastmm.solve.ridge.spectral import Spectrum, grouped_products
 from fastmm.solve.ridge.system import RidgeSystem
@@ -45,12 +46,19 @@ class RidgeProblem(RidgeSystem):
                 yield some, columns
 
     def held_out(
-        self, spectrum: Spectrum, folds: Folds, alphas: Sequence[float], columns: Any = _EVERY
+        self,
+        spectrum: Spectrum | GradedSpectrum,
+        folds: Folds,
+        alphas: Sequence[float],
+        columns: Any = _EVERY,
     ) -> Any:
         """Return predictions (alphas, n, targets), each by the fit without its fold.
 
         Of some targets only, if `columns` names them.
         """
+        if isinstance(spectrum, GradedSpectrum):
+            each = [self._held_out_at(spectrum.at(a), folds, a, columns) for a in alphas]
+            return self.xp.concatenate(each)
         xp, targets = self.xp, self.targets[:, columns]
         damping = xp.stack([spectrum.damping(alpha) for alpha in alphas])
         residual = self._projected(spectrum, damping, columns)
@@ -81,6 +89,17 @@ class RidgeProblem(RidgeSystem):
             predicted[i][xp.asarray(fold)] = self._refit(fold, alphas[i], columns)
         return predicted
 
+    def _held_out_at(self, spectrum: Spectrum, folds: Folds, alpha: float, columns: Any) -> Any:
+        """Return predictions (1, n, targets) for the only penalty that a basis is of."""
+        if spectrum.primal or not isinstance(spectrum, OneAlpha):
+            return self.held_out(spectrum, folds, [alpha], columns)
+        inner = spectrum.basis.T @ self.y[:, columns]
+        residual = residuals_of_rows(spectrum.basis, inner, folds, self.xp)
+        damping = spectrum.damping(alpha)
+        return self._predicted(
+            spectrum, folds, damping[None], self.targets[:, columns], residual[None]
+        )
+
     def _by_rows(self, batch: Any) -> bool:
         """Say whether folds (b, m) of rows are cheaper as blocks of their rows."""
         n, d = self.design.shape
@@ -88,7 +107,8 @@ class RidgeProblem(RidgeSystem):
 
     def _large_folds(self, spectrum: Spectrum, folds: Folds) -> LargeFolds | None:
         """Return the folds that are cheaper by columns, kept from one batch to the next."""
-        if not spectrum.primal:
+        # Those of one penalty are diagonal in another basis.
+        if not spectrum.primal or not bool(self.xp.isfinite(spectrum.values).all()):
             return None
         known = self._large
         if known is None or known[0] is not spectrum.basis or known[1] is not folds:
@@ -129,11 +149,12 @@ class RidgeProblem(RidgeSystem):
             fixed = fixed - unit[rows][:, :, None] * unit[rows][:, None, :]
         return fixed - blocks
 
-    @staticmethod
-    def _suspects(spectrum: Spectrum, alphas: Sequence[float]) -> list[int]:
-        # Far below the eigenvalues a fold may hold all that determines some direction.
+    def _suspects(self, spectrum: Spectrum, alphas: Sequence[float]) -> list[int]:
+        # Far below the eigenvalues a fold may hold all that determines some direction, and
+        # one with nearly all of the weight all that determines the mean.
         bound = RCOND * float(spectrum.values.max()) if spectrum.values.size else 0.0
-        return [i for i, alpha in enumerate(alphas) if alpha < bound]
+        uneven = self.design.unit is not None and is_uneven(self.weight, self.xp, 1e6)
+        return [i for i, alpha in enumerate(alphas) if alpha < bound or uneven]
 
     @staticmethod
     def _determined(spectrum: Spectrum) -> bool:

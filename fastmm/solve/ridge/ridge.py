@@ -9,6 +9,7 @@ import numpy as np
 from fastmm._check import one_of
 from fastmm.solve._inputs import Training, rank_warning, take_training
 from fastmm.solve.chunked.base import Rows
+from fastmm.solve.ridge.accuracy import digits_warning
 from fastmm.solve.ridge.grid import RidgeGrid
 from fastmm.solve.ridge.iterative import iterative_pays, solve_ridge_iteratively
 from fastmm.solve.ridge.solution import solve_ridge
@@ -60,7 +61,8 @@ class Ridge(RidgeStream):
         Intercept; 0.0 if `fit_intercept` is False.
     solver_ : {"primal", "dual", "svd", "iterative"}
         What was factorised: X'X (d <= n), XX' (d > n), or X itself where the Gram matrix
-        would lose more than 7 digits, and for `alpha` 0. After `partial_fit`, "primal".
+        would lose more than 7 digits, and for `alpha` 0: by singular values, or where columns
+        differ by many orders of magnitude, by QR. After `partial_fit`, "primal".
     residual_ : float
         Backward error: by how much, relatively, the data would have to change for `coef_`
         to be exact. After `partial_fit`, that of the normal equations.
@@ -197,6 +199,7 @@ class Ridge(RidgeStream):
         self.solver_, self.residual_ = found.solver, found.residual
         if found.rank < data.X.shape[1]:
             rank_warning(found.rank, data.X.shape[1], stacklevel=4)
+        digits_warning(found.error)
 
     def _iterate(self, data: Training, targets: int) -> None:
         alpha, scale = self._penalties(data.X.shape[1], targets)

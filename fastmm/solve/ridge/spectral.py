@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmm.solve.ridge.accuracy import Condition, condition_of
 from fastmm.solve.ridge.design import Design
-from fastmm.solve.spd import RCOND
 
 __all__ = [
     "Spectrum",
     "dual_spectrum",
-    "factorise",
-    "factorise_exactly",
     "grouped_products",
+    "singular_spectrum",
     "weighted_products",
 ]
 
@@ -48,6 +47,13 @@ class Spectrum(NamedTuple):
     def rank(self) -> int:
         """Count the directions in which the design extends."""
         return int((self.values > 0).sum())
+
+    def condition(self, alpha: float, lengths: Any, xp: Any) -> Condition:
+        """Return what the digits for a penalty depend on; `lengths` (d,) of its columns."""
+        vectors = self.lift(xp.eye(self.values.size))
+        if not self.primal:  # these are the columns of V times singular values
+            vectors = vectors / xp.sqrt(xp.where(self.values > 0, self.values, 1.0))
+        return condition_of(self.values, vectors, alpha, lengths, xp)
 
     def coefficients(self, y: Any, alpha: Any) -> Any:
         """Return the coefficients (d, targets) for weighted, centred targets.
@@ -91,34 +97,8 @@ def dual_spectrum(kernel: Any, unit: Any, xp: Any) -> tuple[Any, Any]:
     return values, complement.vectors(basis)
 
 
-def factorise(
-    design: Design, smallest_alpha: float, primal: bool | None = None, gram: Any = None
-) -> Spectrum:
-    """Diagonalise a Gram matrix, or X itself where that would lose digits.
-
-    By default the smaller one; `gram` is it, where it is known.
-    """
-    n, d = design.shape
-    primal, xp = d <= n if primal is None else primal, design.xp
-    gram = design.gram(primal) if gram is None else gram
-    if not primal:
-        values, basis = dual_spectrum(gram, design.unit, xp)
-        values = values.clip(0)
-        spectrum = Spectrum(
-            "dual", False, basis, values, lambda z: design.transposed_times(basis @ z)
-        )
-    else:
-        values, vectors = xp.linalg.eigh(gram)
-        values = values.clip(0)
-        basis = design.times(vectors)
-        spectrum = Spectrum("primal", True, basis, values, lambda z: vectors @ z)
-    if values.size and float(values[0]) + smallest_alpha <= RCOND * float(values[-1]):
-        return factorise_exactly(design)
-    return spectrum
-
-
-def factorise_exactly(design: Design) -> Spectrum:
-    """Factorise X itself, which keeps the digits that its Gram matrix would lose."""
+def singular_spectrum(design: Design) -> Spectrum:
+    """Decompose X itself into singular values and vectors, those of rounding made 0."""
     n, d = design.shape
     xp, X, primal = design.xp, design.whole(), d <= n
     complement = None if primal or design.unit is None else Complement(design.unit, xp)

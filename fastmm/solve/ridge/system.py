@@ -8,20 +8,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastmm._space import Space
+from fastmm.solve.ridge.accuracy import relative_error
 from fastmm.solve.ridge.design import Design
+from fastmm.solve.ridge.factorisation import factorise, factorise_exactly
 from fastmm.solve.ridge.refinement import refine
-from fastmm.solve.ridge.spectral import factorise, factorise_exactly
 from fastmm.solve.spd import solve_spd
 
 __all__ = ["RidgeSystem", "Solved"]
 
 
 class Solved(NamedTuple):
-    """Coefficients (d, targets) of the scaled columns, and how they were found."""
+    """Coefficients (d, targets) of the scaled columns, how they were found, and how well."""
 
     coef: Any
     solver: str
     rank: int
+    error: float = 0.0  # estimated, relative; 0 where a Gram matrix held the digits
 
 
 class RidgeSystem:
@@ -69,7 +71,7 @@ class RidgeSystem:
         distinct = np.unique(alpha)
         primal = d <= n if solver in ("auto", "svd") else solver == "primal"
         if distinct[0] == 0 or solver == "svd":
-            return self._from_spectrum(factorise_exactly(self.design), alpha)
+            return self._from_spectrum(factorise_exactly(self.design, float(distinct[0])), alpha)
         if distinct.size > 1:
             spectrum = factorise(self.design, float(distinct[0]), primal)
             return self._from_spectrum(spectrum, alpha)
@@ -80,7 +82,7 @@ class RidgeSystem:
         if coef is None:
             coef = self._by_cholesky(only, primal)
         if coef is None:
-            return self._from_spectrum(factorise_exactly(self.design), only)
+            return self._from_spectrum(factorise_exactly(self.design, only), only)
         return Solved(coef, "primal" if primal else "dual", d)
 
     def backward_error(self, coef: Any, alpha: Any) -> float:
@@ -102,11 +104,34 @@ class RidgeSystem:
         by_fit = misfit / (size * length) if length > 0 else np.inf
         return float(min(float(xp.linalg.norm(gradient)) / (size * misfit), by_fit))
 
+    def error(self, spectrum: Any, coef: Any, columns: Any, alpha: Any) -> float:
+        """Estimate the relative error of coefficients; alpha as for `coefficients`."""
+        if spectrum.kind != "svd":  # by a Gram matrix, which has lost no more than 7 digits
+            return 0.0
+        xp, error = self.xp, 0.0
+        left, squares = self._left(coef, columns)
+        alphas = self.space.to_host(xp.zeros(coef.shape[1]) + xp.asarray(alpha).ravel())
+        for each in np.unique(alphas):
+            at = xp.asarray(np.flatnonzero(alphas == each))
+            lengths, alpha = xp.sqrt(squares + each), float(each)
+            condition = spectrum.condition(alpha, lengths, xp)
+            found = relative_error(
+                coef[:, at], left[:, at], lengths, alpha, condition, spectrum.primal, xp
+            )
+            error = max(error, found)
+        return error
+
+    def _left(self, coef: Any, columns: Any) -> tuple[Any, Any]:
+        """Return the residuals (n, targets) and the squared lengths of the columns (d,)."""
+        return self.y[:, columns] - self.design.times(coef), self.design.squares()
+
     def _from_spectrum(self, spectrum: Any, alpha: Any) -> Solved:
         single = np.ndim(alpha) == 0
         alphas = alpha if single else self.space.asarray(np.asarray(alpha))[:, None]
         rank = spectrum.rank() if np.min(alpha) == 0 else self.design.shape[1]
-        return Solved(self.coefficients(spectrum, slice(None), alphas), spectrum.kind, rank)
+        coef = self.coefficients(spectrum, slice(None), alphas)
+        error = self.error(spectrum, coef, slice(None), alphas)
+        return Solved(coef, spectrum.kind, rank, error)
 
     def _make_design(self, X: Any) -> Design:
         return Design(X, self.weight, self.fit_intercept, self.xp)
