@@ -19,6 +19,11 @@ from fastmm.validate.out_of_fold import OutOfFold
 
 __all__ = ["describe_cohort", "describe_scheme", "variance_shares"]
 
+WIDENED = (
+    "Those of the AUC, of balanced accuracy, sensitivity and differences are widened by how much "
+    "scores depend on which {what}s were trained on, seen where these are dealt into folds anew, "
+    'else taken for the most it can be: "training_share" in report.json'
+)
 _FEW = 10  # patients of a class, below which intervals hold the truth less often than they say
 
 
@@ -84,6 +89,7 @@ def describe_scheme(
         "scheme": f"leave one {what} out" if one_out else _folds(held_out, what),
         "detail": NETWORKS.format(what=what) if network else nested,
         "bootstrap": RESAMPLES,
+        "widened": WIDENED.format(what=what),
         "resampled": "patients" if cohort.grouped else "rows",
         "confidence": CONFIDENCE,
         "permutations": PERMUTATIONS,
