@@ -51,6 +51,8 @@ def describe_cohort(
         "patients": cohort.patients,
         "label": cohort.label,
         "classes": {str(c): int(n) for c, n in zip(found, counts, strict=True)},
+        # Whose probability, sensitivity and positive scores these are, where there are two.
+        "positive": str(found[1]) if found.size == 2 else None,
         "modalities": rows,
         "notes": [*cohort.notes, *_few(cohort), *notes],
     }

@@ -68,6 +68,9 @@ def predict_job(
     task = task or (lambda name: lambda done, total: None)
     for note in [*told, *cohort.notes]:
         tell(note)
+    classes: Any = getattr(model, "classes_", ())
+    if len(classes) == 2:
+        tell(f"scores above 0, and probability, are of class {classes[1]}")
     blocks, slices = _features(model, cohort, device, task, tell)
     file.parent.mkdir(parents=True, exist_ok=True)
     group = notes["group"] if ids else None
