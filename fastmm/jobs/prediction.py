@@ -10,6 +10,7 @@ import numpy as np
 
 from fastmm.blocks import Block
 from fastmm.cohort import Cohort, read_cohort
+from fastmm.findings.unreadable import naming_rows
 from fastmm.fusion.novelty import leverage
 from fastmm.jobs.joined_tables import find_tables
 from fastmm.modalities import ImageModality
@@ -135,7 +136,9 @@ def _features(
             tell(f"{name}: {count} cells of {column!r} hold a category that training never saw")
     for name, modality in images.items():
         progress = task(f"read {name}")
-        loaded = modality.load(cohort.scans(name), device=device, progress=progress)
+        scans = cohort.scans(name)
+        with naming_rows(name, modality, scans, device):
+            loaded = modality.load(scans, device=device, progress=progress)
         slices[name], blocks[name] = loaded.images, modality.extract(loaded)
     return {name: blocks[name] for name in model.modalities}, slices
 
