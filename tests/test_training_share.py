@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from fastmm.validate.bootstrap import bootstrap_auc
 from fastmm.validate.comparison import compare_auc
+from fastmm.validate.few_groups import expansion
 from fastmm.validate.out_of_fold import OutOfFold, deal_folds
 from fastmm.validate.score_permutation import permute_scores
 from fastmm.validate.training_share import training_share, widened
@@ -40,7 +41,7 @@ def test_intervals_hold_the_area_of_noise_as_often_as_they_say(noise):
     narrow = wide = 0
     for y, deals, _ in noise:
         found = bootstrap_auc(y, deals.mean(axis=0), n_resamples=300)
-        _, low, high = widened(found, training_share(y, deals, None, 10))
+        _, low, high = widened(found, (1 + training_share(y, deals, None, 10)) ** 0.5)
         narrow += found[1] <= 0.5 <= found[2]
         wide += low <= 0.5 <= high
     assert narrow / len(noise) < 0.9  # what the factor is for
@@ -109,9 +110,9 @@ def test_nothing_known_is_the_most():
 
 
 def test_widened_ends_stay_scores_and_never_come_nearer():
-    assert widened((1.0, 0.9, 1.0), 1.0) == pytest.approx((1.0, 1 - 0.1 * 2**0.5, 1.0))
-    assert widened((0.5, 0.1, 0.9), 1.0)[1:] == (0.0, 1.0)
-    assert widened((0.5, 0.6, 0.7), 1.0)[1:] == pytest.approx((0.6, 0.5 + 0.2 * 2**0.5))
+    assert widened((1.0, 0.9, 1.0), 1.5) == pytest.approx((1.0, 0.85, 1.0))
+    assert widened((0.5, 0.1, 0.9), 1.5)[1:] == (0.0, 1.0)
+    assert widened((0.5, 0.6, 0.7), 1.5)[1:] == pytest.approx((0.6, 0.8))
 
 
 @pytest.mark.parametrize("method", ["delong", "bootstrap"])
@@ -155,7 +156,9 @@ def test_studies_widen_what_they_report():
             share = training_share(y, one.deals, None, 10)
             assert own["training_share"] == share == (1.0 if not dealt else share)
             plain = bootstrap_auc(y, one.score, one.groups)
-            assert (own["auc"], own["auc_low"], own["auc_high"]) == tuple(widened(plain, share))
+            factor = (1 + share) ** 0.5 * expansion(y)
+            ends = own["auc"], own["auc_low"], own["auc_high"]
+            assert ends == pytest.approx(tuple(widened(plain, factor)), rel=1e-12)
         fused, alone = sets[2], sets[0]
         rows, _ = compare_sets(sets, numbers)
         share = training_share(y, alone.deals, None, 10, against=fused.deals)
@@ -182,3 +185,22 @@ def test_larger_cohorts_are_dealt_often_enough_to_tell():
     np.testing.assert_allclose(one.deals.mean(axis=0), one.score, rtol=1e-12)
     assert one.training_share < 1
     assert roc_auc_score(y, one.score) > 0.6
+
+
+@pytest.mark.parametrize("count", [5, 10, 40])
+def test_intervals_of_few_are_those_of_welch(count):
+    """Half the width of Welch's interval of a difference of means, over that of a bootstrap."""
+    from scipy.stats import norm, ttest_ind
+
+    a = np.linspace(-1, 1, count)
+    half = ttest_ind(a, a, equal_var=False).confidence_interval(0.95).high
+    drawn = np.sqrt(2 * a.var() / count) * norm.ppf(0.975)
+    assert expansion(np.arange(2 * count) % 2) == pytest.approx(half / drawn, rel=1e-9)
+
+
+def test_rows_of_a_patient_count_once_and_the_smallest_class_rules():
+    groups = np.repeat(np.arange(20), 3)
+    assert expansion(groups % 2, groups) == expansion(np.arange(20) % 2)
+    three = np.repeat([0, 1, 2], [3, 20, 20])
+    assert expansion(three) == expansion(three == 0) > expansion(three == 1)
+    assert 1 < expansion(np.arange(4000) % 2) < 1.001

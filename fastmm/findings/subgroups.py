@@ -81,6 +81,6 @@ def _scores(found: Validated, inside: np.ndarray[Any, Any]) -> dict[str, Any]:
         area = bootstrap_auc(
             y, found.score[inside], groups, n_resamples=RESAMPLES, confidence=CONFIDENCE
         )
-    auc, low, high = widened(Estimate(*area), found.training_share)
+    auc, low, high = widened(Estimate(*area), found.widening(y, groups))
     own = float(balanced_accuracy_score(y, found.held_out.prediction[inside]))
     return {**row, "auc": auc, "auc_low": low, "auc_high": high, "balanced_accuracy": own}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,6 +17,7 @@ from fastmm.findings.reading import Task
 from fastmm.modalities import ImageModality
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.stopwatch import Stopwatch
+from fastmm.validate.few_groups import expansion
 from fastmm.validate.out_of_fold import OutOfFold, deal_folds, out_of_fold
 from fastmm.validate.training_share import training_share
 
@@ -126,6 +128,10 @@ class Validated:
     def training_share(self) -> float:
         """Share of the scores' variance that comes from who was trained on."""
         return training_share(self.y, self.deals, self.groups, self.held_out.folds)
+
+    def widening(self, y: Any, groups: Any) -> float:
+        """Return by how much intervals of scores of some rows grow: chance of training, few."""
+        return math.sqrt(1 + self.training_share) * expansion(y, groups)
 
 
 def name_set(names: Sequence[str], count: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -95,15 +94,16 @@ def training_share(y: Any, deals: Any, groups: Any, n_folds: int, *, against: An
     return min(1.0, noise / differ / spread) if spread > 1e-18 else 1.0
 
 
-def widened(found: Estimate, share: float, low: float = 0.0, high: float = 1.0) -> Estimate:
-    """Move the ends of an interval away from its value, by the root of 1 + `share`.
+def widened(found: Estimate, factor: float, low: float = 0.0, high: float = 1.0) -> Estimate:
+    """Move the ends of an interval away from its value, so many times as far.
 
     Parameters
     ----------
     found : Estimate
         A value and the ends of its interval.
-    share : float
-        From `training_share`.
+    factor : float
+        At least 1: the root of 1 plus `training_share`, times
+        `fastmm.validate.few_groups.expansion`.
     low, high : float, default 0 and 1
         What no end may pass.
 
@@ -114,13 +114,12 @@ def widened(found: Estimate, share: float, low: float = 0.0, high: float = 1.0) 
     Examples
     --------
     >>> from fastmm.validate.training_share import widened
-    >>> widened((0.75, 0.5, 0.875), 1.0)
-    Estimate(value=0.75, low=0.3964466094067262, high=0.9267766952966369)
+    >>> widened((0.75, 0.5, 0.875), 1.5)
+    Estimate(value=0.75, low=0.375, high=0.9375)
     """
     value, below, above = found
-    more = math.sqrt(1 + share)
-    down = min(below, value - more * (value - below))
-    up = max(above, value + more * (above - value))
+    down = min(below, value - factor * (value - below))
+    up = max(above, value + factor * (above - value))
     return Estimate(value, max(low, down), min(high, up))
 
 
