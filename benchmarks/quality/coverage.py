@@ -36,13 +36,13 @@ def main() -> None:
     count = parser.parse_args().cohorts
     warnings.simplefilter("ignore", UserWarning)  # of resamples that lack a class
     print("| patients | columns | shift | truth | as resampled | widened |")
-    for row in AREAS:
-        print(
-            "|", " | ".join([f"{row[0]} + {row[1]}", str(row[2]), f"{row[3]}", *area(row, count)])
-        )
+    for few, many, columns, shift in AREAS:
+        found = area((few, many, columns, shift), count)
+        print("|", " | ".join([f"{few} + {many}", str(columns), str(shift), *found]), "|")
     print("| columns | shifts | true gain | p < .05 | with the share |")
     for row in PAIRS:
-        print("|", " | ".join([f"{row[1]} + {row[2]}", f"{row[3]}, {row[4]}", *pair(row, count)]))
+        cells = [f"{row[1]} + {row[2]}", f"{row[3]}, {row[4]}", *pair(row, count)]
+        print("|", " | ".join(cells), "|")
 
 
 def area(row: tuple[int, int, int, float], count: int) -> list[str]:
