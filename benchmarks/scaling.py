@@ -26,7 +26,7 @@ from one_core import be_alone, one_core
 from fastmm.bench.machine import describe
 from fastmm.blocks import Block
 from fastmm.datasets import make_cohort
-from fastmm.findings.validation import FEW, REPEATS
+from fastmm.findings.validation import deal_times
 from fastmm.jobs.plan_table import say_seconds
 from fastmm.modalities import ImageModality
 from fastmm.multimodal import MultimodalClassifier
@@ -81,8 +81,7 @@ def measurements() -> Iterator[tuple[str, int, float]]:
         X, y = rows_of(n)
         blocks, names = {"ct": Block(X, np.ones(n, bool))}, np.arange(n).astype(str)
         start = clock()
-        repeats = REPEATS if n <= FEW else 1
-        out_of_fold(model, blocks, (y > 0).astype(int), names, repeats=repeats)
+        out_of_fold(model, blocks, (y > 0).astype(int), names, repeats=deal_times(n))
         yield "validation", n, clock() - start
 
 
@@ -142,9 +141,7 @@ def planned(patients: float, machine: Machine) -> dict[str, float]:
         "ridge search": search,
         "LS-SVM, one C": parts["Gram matrix"].seconds(machine)
         + parts["factorise"].seconds(machine) / 7,
-        "validation": 10
-        * (REPEATS if n <= FEW else 1)
-        * fit_work(Fit(0.9 * n, {"ct": WIDTH})).seconds(machine),
+        "validation": 10 * deal_times(n) * fit_work(Fit(0.9 * n, {"ct": WIDTH})).seconds(machine),
         "ridge study": outlook.seconds,
     }
 

@@ -17,7 +17,8 @@ import numpy as np
 from fastmm._check import one_of
 from fastmm.cohorts.files import find_masks, find_paths, named_columns
 from fastmm.cohorts.labels import KINDS, read_labels
-from fastmm.cohorts.tables import TableSource, places, read_table
+from fastmm.cohorts.leaks import find_leaks
+from fastmm.cohorts.tables import TableSource, places, quoted, read_table
 from fastmm.errors import CohortError
 from fastmm.features.table import is_blank, parse_number
 from fastmm.read.table import Rows, read_rows
@@ -158,7 +159,7 @@ def read_cohort(
     absent = [c for c in dict.fromkeys(wanted) if c not in rows]
     if absent:
         raise CohortError(
-            f"{path.name} lacks the column(s) {', '.join(absent)}; it has {', '.join(rows)}."
+            f"{path.name} lacks the column(s) {quoted(absent)}; it has {quoted(rows)}."
         )
     groups = _groups(rows, group, count, mistakes)
     y = read_labels(rows[label], label, groups, kind, mistakes) if label else None
@@ -189,6 +190,8 @@ def read_cohort(
             "no patient column was named: rows of one patient may stand in training and test, "
             "and then every score here is too high"
         )
+    if y is not None and kind != "regression" and not mistakes:
+        notes += find_leaks(y, groups, found, read)
     if mistakes:
         raise CohortError(f"{path.name}: " + "\n".join(mistakes))
     subgroups = {name: rows[name] for name in by}
@@ -235,7 +238,10 @@ def _whole_rows(rows: Rows, have: Mapping[str, Any], mistakes: list[str]) -> Non
         mistakes.append(f"{twice} row(s) occur more than once, identical in every column")
     empty = np.flatnonzero(~np.any(list(have.values()), axis=0)).tolist() if have else []
     if empty:
-        mistakes.append(f"each row must have at least one modality; {places(empty)} none")
+        mistakes.append(
+            f"each row must have at least one modality; {places(empty)} none: leave them out, or "
+            "name a column that they have"
+        )
 
 
 def _enough(groups: Any, have: Mapping[str, Any], mistakes: list[str]) -> None:

@@ -30,7 +30,8 @@ def test_reads_rows_groups_and_missing(good, tmp_path):
         tmp_path / p if p else None for p in ("a", "b", "", "a", "b", "a")
     ]
     assert cohort.tables["t"]["age"] == ["50", "51", "70", "", "60", "62"]
-    assert cohort.notes == ["t: 2 blank cells; numbers become the median and are marked"]
+    assert cohort.notes[0] == "t: 2 blank cells; numbers become the median and are marked"
+    assert "names 2 file(s) or folder(s) for more than one patient" in cohort.notes[1]
 
 
 def test_byte_order_mark_and_tabs(write):

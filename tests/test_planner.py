@@ -208,7 +208,7 @@ def test_validation_is_a_fit_a_fold():
         next(s.detail for s in plan.outlooks[0].stages if s.name.startswith("validate"))
         for plan in (few, many)
     ]
-    assert fits == ["30 fits, 1 modality", "10 fits, 1 modality"]
+    assert fits == ["30 fits, 1 modality", "20 fits, 1 modality"]
     both = numbers(patients=80, modalities=2)
     details = {stage.detail for stage in both.outlooks[0].stages}
     assert "90 fits, 3 sets" in details

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from fastmm.errors import CohortError
 from fastmm.features.table import is_ambiguous, is_blank, parse_number
 from fastmm.read.table import Rows, read_rows
 
-__all__ = ["TableSource", "places", "read_table"]
+__all__ = ["TableSource", "places", "quoted", "read_table"]
 
 _MANY = 8  # texts that all differ: from here on they are taken for identifiers
 
@@ -33,13 +34,14 @@ class TableSource:
 
     @classmethod
     def parse(cls, text: str) -> TableSource:
-        """Read "COL,COL" or "FILE.csv:KEY"."""
+        """Read "COL,COL", names with commas in double quotes, or "FILE.csv:KEY"."""
         file, colon, key = text.rpartition(":")
         if colon and file.lower().endswith((".csv", ".tsv", ".parquet")):
             if not key:
                 raise ValueError(f"`table` must name a key column, as FILE.csv:KEY, got {text!r}.")
             return cls(file=Path(file), key=key)
-        columns = tuple(part.strip() for part in text.split(",") if part.strip())
+        parts = next(csv.reader([text], skipinitialspace=True), [])
+        columns = tuple(part.strip() for part in parts if part.strip())
         if not columns:
             raise ValueError(f"`table` must be COL,COL or FILE.csv:KEY, got {text!r}.")
         return cls(columns=columns)
@@ -92,6 +94,11 @@ def read_table(
     return table
 
 
+def quoted(names: Iterable[str]) -> str:
+    """List columns as `TableSource.parse` reads them: those with commas in double quotes."""
+    return ", ".join(f'"{name}"' if "," in name else name for name in names)
+
+
 def places(rows: Sequence[int]) -> str:
     """Say how many rows, and where the first ones are."""
     shown = ", ".join(str(i) for i in rows[:5]) + (", ..." if len(rows) > 5 else "")
@@ -126,7 +133,7 @@ def _joined(
 ) -> Rows:
     other = read_rows(file)
     if key not in other:
-        raise CohortError(f"{file.name} lacks the key column {key}; it has {', '.join(other)}.")
+        raise CohortError(f"{file.name} lacks the key column {key}; it has {quoted(other)}.")
     keys = other.pop(key)
     twice = sum(times > 1 for value, times in Counter(keys).items() if not is_blank(value))
     if twice:

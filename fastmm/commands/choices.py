@@ -44,7 +44,10 @@ Images = Annotated[
 ]
 Tables = Annotated[
     list[str] | None,
-    typer.Option(help="Columns COL,COL of the cohort, or FILE.csv:KEY; may be repeated."),
+    typer.Option(
+        help="Columns COL,COL of the cohort, those with a comma in double quotes, or "
+        "FILE.csv:KEY; may be repeated."
+    ),
 ]
 Masks = Annotated[
     list[str] | None,

@@ -46,7 +46,7 @@ def read_windows(texts: list[str]) -> dict[str, tuple[float, float]]:
     """Read COLUMN=CENTER,WIDTH."""
     windows = {}
     for text in texts:
-        column, equals, numbers = text.partition("=")
+        column, equals, numbers = text.rpartition("=")
         try:
             center, width = (float(number) for number in numbers.split(","))
         except ValueError:

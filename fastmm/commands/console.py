@@ -105,6 +105,8 @@ def _show(scores: Table, results: Mapping[str, Any], output: Path) -> None:
         )
     out = Console()
     out.print(scores, stages)
+    if positive := results.get("cohort", {}).get("positive"):
+        out.print(Text(f"Scores above 0, probability and sensitivity are of class {positive}."))
     for note in results.get("cohort", {}).get("notes", ()):
         out.print(Text(f"Note: {note}"))
     out.print(Text(f"Report: {output / 'report.html'}"))

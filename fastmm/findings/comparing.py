@@ -9,6 +9,7 @@ from typing import Any
 from fastmm.findings.scoring import CONFIDENCE, RESAMPLES
 from fastmm.findings.validation import FUSED, Validated
 from fastmm.validate.comparison import compare_auc
+from fastmm.validate.training_share import training_share
 
 __all__ = ["compare_sets"]
 
@@ -37,6 +38,13 @@ def _compare(fused: Validated, other: Validated) -> tuple[dict[str, Any], list[s
     both = other.rows[fused.rows]  # a row that has the one modality has one of all
     binary = fused.score.ndim == 1
     method = "delong" if binary else "bootstrap"
+    share = training_share(
+        other.y,
+        other.deals,
+        other.groups,
+        other.held_out.folds,
+        against=fused.deals[:, both],
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         test = compare_auc(
@@ -47,6 +55,7 @@ def _compare(fused: Validated, other: Validated) -> tuple[dict[str, Any], list[s
             method=method,
             confidence=CONFIDENCE,
             n_resamples=RESAMPLES,
+            inflation=1 + share,
         )
     row = {
         **fused.about,
@@ -57,6 +66,7 @@ def _compare(fused: Validated, other: Validated) -> tuple[dict[str, Any], list[s
         "difference_low": test.low,
         "difference_high": test.high,
         "pvalue": test.pvalue,
+        "training_share": share,
         "method": "DeLong" if binary else "patient bootstrap",
         "n": len(other.y),
         "patients": len(set(other.groups.tolist())),

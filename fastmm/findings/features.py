@@ -8,6 +8,7 @@ from typing import Any
 from fastmm.blocks import Block, Examinations, join_blocks
 from fastmm.cohort import Cohort
 from fastmm.examinations import load_in_turn
+from fastmm.findings.unreadable import naming_rows
 from fastmm.modalities import ImageModality
 from fastmm.stopwatch import Stopwatch
 
@@ -88,7 +89,8 @@ def _loaded(
     else:
         parts = load_in_turn(modality, scans, device, progress, limit)
     while True:
-        with watch("read, window, resize") as stage:
+        reads = naming_rows(name, modality, scans, device)
+        with watch("read, window, resize") as stage, reads:
             loaded = next(parts, None)
             if loaded is None:
                 return

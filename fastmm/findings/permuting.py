@@ -27,7 +27,8 @@ METHODS = {
     "scores": (
         f"the share of {PERMUTATIONS:,} permutations of the labels of whole patients whose AUC is "
         "as high, the out-of-fold scores staying what they are. Approximate, since those scores "
-        "have seen the labels of the other patients."
+        "have seen the labels of the other patients: areas of permutations are spread by as much "
+        "as intervals are widened."
     ),
 }
 
@@ -59,7 +60,13 @@ def _has_closed_form(plan: Plan, found: Validated) -> bool:
 
 
 def _of_scores(found: Validated) -> PermutationTest:
-    return permute_scores(found.y, found.score, found.groups, n_permutations=PERMUTATIONS)
+    return permute_scores(
+        found.y,
+        found.score,
+        found.groups,
+        n_permutations=PERMUTATIONS,
+        inflation=1 + found.training_share,
+    )
 
 
 def _refitted(plan: Plan, found: Validated, blocks: Mapping[str, Block]) -> PermutationTest:

@@ -14,6 +14,7 @@ from fastmm.validate.bootstrap import bootstrap_auc
 from fastmm.validate.operating_points import bootstrap_balanced_accuracy, bootstrap_sensitivity
 from fastmm.validate.reliability import bootstrap_brier, measure_reliability
 from fastmm.validate.resampling import Estimate
+from fastmm.validate.training_share import widened
 
 __all__ = ["CONFIDENCE", "RESAMPLES", "SPECIFICITIES", "SetScores", "score_set"]
 
@@ -50,17 +51,16 @@ def score_set(found: Validated) -> SetScores:
     scores = SetScores(dict(found.about))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)  # of resamples that lack a class
-        _put(scores.numbers, "auc", _area(y, found.score, groups))
-        _put(
-            scores.numbers,
-            "balanced_accuracy",
-            bootstrap_balanced_accuracy(
-                y, held_out.prediction, groups, n_resamples=RESAMPLES, confidence=CONFIDENCE
-            ),
+        scores.numbers["training_share"] = found.training_share
+        wider = found.widening(y, groups)
+        _put(scores.numbers, "auc", _area(y, found.score, groups, wider))
+        balanced = bootstrap_balanced_accuracy(
+            y, held_out.prediction, groups, n_resamples=RESAMPLES, confidence=CONFIDENCE
         )
+        _put(scores.numbers, "balanced_accuracy", widened(balanced, wider))
         chances = held_out.probability
         if classes.size == 2:
-            parts = _binary(y == classes[1], found.score, chances[:, 1], groups)
+            parts = _binary(y == classes[1], found.score, chances[:, 1], groups, wider)
             _join(scores, found.about, *parts, into=scores.numbers)
         else:
             brier = bootstrap_brier(
@@ -71,9 +71,10 @@ def score_set(found: Validated) -> SetScores:
             for k, name in enumerate(classes):
                 own: dict[str, Any] = {**found.about, "class": str(name)}
                 truth = y == name
+                wider = found.widening(truth, groups)
                 about = dict(own)
-                _put(own, "auc", _area(truth, chances[:, k], groups))
-                parts = _binary(truth, chances[:, k], chances[:, k], groups)
+                _put(own, "auc", _area(truth, chances[:, k], groups, wider))
+                parts = _binary(truth, chances[:, k], chances[:, k], groups, wider)
                 _join(scores, {**about, "auc": own["auc"]}, *parts, into=own)
                 own["n"] = int(truth.sum())
                 scores.by_class.append(own)
@@ -86,12 +87,13 @@ def score_set(found: Validated) -> SetScores:
     return scores
 
 
-def _area(y: Any, score: Any, groups: Any) -> Estimate:
-    return Estimate(*bootstrap_auc(y, score, groups, n_resamples=RESAMPLES, confidence=CONFIDENCE))
+def _area(y: Any, score: Any, groups: Any, wider: float) -> Estimate:
+    found = bootstrap_auc(y, score, groups, n_resamples=RESAMPLES, confidence=CONFIDENCE)
+    return widened(Estimate(*found), wider)
 
 
 def _binary(
-    truth: Any, score: Any, chance: Any, groups: Any
+    truth: Any, score: Any, chance: Any, groups: Any, wider: float
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return scores, the ROC curve and the calibration curve of one class against the rest."""
     numbers: dict[str, Any] = {}
@@ -99,7 +101,7 @@ def _binary(
     for specificity in SPECIFICITIES:
         point = bootstrap_sensitivity(truth, score, groups, specificity=specificity, **how)
         name = f"sensitivity_at_{round(100 * specificity)}"
-        _put(numbers, name, point.sensitivity)
+        _put(numbers, name, widened(point.sensitivity, wider))
         numbers[f"{name}_threshold"] = point.threshold
     found = measure_reliability(truth, chance, groups, **how)
     _put(numbers, "brier", found.brier)

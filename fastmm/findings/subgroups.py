@@ -14,6 +14,8 @@ from fastmm.findings.scoring import CONFIDENCE, RESAMPLES
 from fastmm.findings.validation import Validated
 from fastmm.metrics import balanced_accuracy_score
 from fastmm.validate.bootstrap import bootstrap_auc
+from fastmm.validate.resampling import Estimate
+from fastmm.validate.training_share import widened
 
 __all__ = ["FEWEST", "split_levels", "subgroup_scores"]
 
@@ -76,8 +78,9 @@ def _scores(found: Validated, inside: np.ndarray[Any, Any]) -> dict[str, Any]:
         return {**row, "auc": None, "note": f"too few: under {FEWEST} patients of a class"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of resamples that lack a class
-        auc, low, high = bootstrap_auc(
+        area = bootstrap_auc(
             y, found.score[inside], groups, n_resamples=RESAMPLES, confidence=CONFIDENCE
         )
+    auc, low, high = widened(Estimate(*area), found.widening(y, groups))
     own = float(balanced_accuracy_score(y, found.held_out.prediction[inside]))
     return {**row, "auc": auc, "auc_low": low, "auc_high": high, "balanced_accuracy": own}

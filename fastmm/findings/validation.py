@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,28 @@ from fastmm.findings.reading import Task
 from fastmm.modalities import ImageModality
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.stopwatch import Stopwatch
+from fastmm.validate.few_groups import expansion
 from fastmm.validate.out_of_fold import OutOfFold, deal_folds, out_of_fold
+from fastmm.validate.training_share import training_share
 
-__all__ = ["FEW", "FUSED", "REPEATS", "Plan", "Validated", "name_set", "plan_sets", "validate_sets"]
+__all__ = [
+    "FEW",
+    "FUSED",
+    "REPEATS",
+    "Plan",
+    "Validated",
+    "deal_times",
+    "name_set",
+    "plan_sets",
+    "validate_sets",
+]
 
 FUSED = "fused"
 # Up to so many patients one deal into folds is a matter of luck: three are averaged. Leaving
 # out one by one costs more, and scores of noise, ranked together, have areas below one half.
+# Two deals tell how much scores depend on who was trained on; thousands cost more than it tells.
 FEW, REPEATS = 100, 3
+_MANY = 1000
 _MOST_PAIRED = 6  # modalities; 15 pairs
 
 
@@ -104,6 +119,20 @@ class Validated:
         binary = self.held_out.decision.ndim == 1
         return self.held_out.score if binary else self.held_out.probability
 
+    @property
+    def deals(self) -> np.ndarray[Any, Any]:
+        """What ranks the rows in each deal into folds."""
+        return self.score[None] if self.held_out.deals is None else self.held_out.deals
+
+    @cached_property
+    def training_share(self) -> float:
+        """Share of the scores' variance that comes from who was trained on."""
+        return training_share(self.y, self.deals, self.groups, self.held_out.folds)
+
+    def widening(self, y: Any, groups: Any) -> float:
+        """Return by how much intervals of scores of some rows grow: chance of training, few."""
+        return math.sqrt(1 + self.training_share) * expansion(y, groups)
+
 
 def name_set(names: Sequence[str], count: int) -> str:
     """Name some of `count` modalities."""
@@ -152,7 +181,7 @@ def validate_sets(
     All in the same folds of patients: scores of other folds differ by more than modalities do.
     """
     found: list[Validated] = []
-    every = deal_folds(cohort.y, cohort.groups, _times(cohort.groups))
+    every = _deals(cohort.y, cohort.groups)
     progress = task("validate")
     cost = [_cost(plan, kind, names) for kind, names in sets]
     for number, (kind, names) in enumerate(sets):
@@ -172,7 +201,7 @@ def validate_sets(
             else:
                 folds = [each[rows] for each in every]
                 if not _fit_for(folds, y):
-                    folds = deal_folds(y, groups, _times(groups))
+                    folds = _deals(y, groups)
                 held_out = out_of_fold(model, own, y, groups, folds=folds)
                 stage.fits += held_out.fits
         label = plan.label(names)
@@ -181,8 +210,15 @@ def validate_sets(
     return found
 
 
-def _times(groups: Any) -> int:
-    return REPEATS if len(np.unique(groups)) <= FEW else 1
+def deal_times(patients: int) -> int:
+    """Return how often patients are dealt into folds anew."""
+    if patients <= FEW:
+        return REPEATS
+    return 2 if patients <= _MANY else 1
+
+
+def _deals(y: Any, groups: Any) -> list[np.ndarray[Any, Any]]:
+    return deal_folds(y, groups, deal_times(len(np.unique(groups))))
 
 
 def _fit_for(folds: Sequence[Any], y: Any) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastmm.blocks import Block
 from fastmm.cohort import Cohort, read_cohort
+from fastmm.findings.unreadable import naming_rows
 from fastmm.fusion.novelty import leverage
 from fastmm.jobs.joined_tables import find_tables
 from fastmm.modalities import ImageModality
@@ -68,6 +69,9 @@ def predict_job(
     task = task or (lambda name: lambda done, total: None)
     for note in [*told, *cohort.notes]:
         tell(note)
+    classes: Any = getattr(model, "classes_", ())
+    if len(classes) == 2:
+        tell(f"scores above 0, and probability, are of class {classes[1]}")
     blocks, slices = _features(model, cohort, device, task, tell)
     file.parent.mkdir(parents=True, exist_ok=True)
     group = notes["group"] if ids else None
@@ -132,7 +136,9 @@ def _features(
             tell(f"{name}: {count} cells of {column!r} hold a category that training never saw")
     for name, modality in images.items():
         progress = task(f"read {name}")
-        loaded = modality.load(cohort.scans(name), device=device, progress=progress)
+        scans = cohort.scans(name)
+        with naming_rows(name, modality, scans, device):
+            loaded = modality.load(scans, device=device, progress=progress)
         slices[name], blocks[name] = loaded.images, modality.extract(loaded)
     return {name: blocks[name] for name in model.modalities}, slices
 

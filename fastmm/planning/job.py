@@ -68,16 +68,16 @@ def fold_count(job: Job, patients: float) -> tuple[int, int]:
     --------
     >>> from fastmm.planning.sizes import StudySize
     >>> [fold_count(Job(StudySize(n, n)), n) for n in (8, 80, 500)]
-    [(8, 1), (10, 3), (10, 1)]
+    [(8, 1), (10, 3), (10, 2)]
     """
-    from fastmm.findings.validation import FEW, REPEATS
+    from fastmm.findings.validation import deal_times
 
     count = max(2, round(patients))
     if job.solver == "deep":
         return min(NETWORK_FOLDS, count), 1
     if job.size.numbers:
         return (count if count <= _SINGLY else _FOLDS), 1
-    return min(_FOLDS, count), REPEATS if _FOLDS < count <= FEW else 1
+    return min(_FOLDS, count), deal_times(count) if count > _FOLDS else 1
 
 
 def final_fit(job: Job) -> Fit:

@@ -188,6 +188,9 @@ def _write_text(
             f"gradients from the mean of the training rows, whose {what} is the baseline; with "
             f'"unexplained", at most {left:.2g}, the sum is the {what}.'
         )
+    classes: Any = getattr(model, "classes_", ())
+    if len(classes) == 2:
+        lines.append(f"Parts above 0 speak for class {classes[1]}, parts below 0 for {classes[0]}.")
     own = "exactly" if model.solver in LINEAR else "by integrated gradients, an approximation"
     if features:
         lines.append(f"features.csv: what each column or statistic adds, {own}.")

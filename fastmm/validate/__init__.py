@@ -16,6 +16,10 @@
     p-values by permuting the labels of whole patients, without refits.
 ``score_permutation``
     The same for scores of any model, which stay as they are.
+``training_share``
+    How much wider intervals are of scores out of fold, whose models share patients.
+``few_groups``
+    How much wider intervals over few patients are.
 ``conformal``, ``conformal_sets``
     Prediction intervals and sets for new patients, by jackknife+ and CV+.
 ``calibration``

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmm._check import integer, one_of
+from fastmm._check import integer, number, one_of
 from fastmm.solve.areas import roc_auc
 from fastmm.validate.bootstrap import one_against_rest, resampled_areas
 from fastmm.validate.resampling import clusters, coverage, percentiles
@@ -51,6 +51,7 @@ def compare_auc(
     confidence: float = 0.95,
     n_resamples: int = 2000,
     seed: int = 0,
+    inflation: float = 1.0,
 ) -> AucComparison:
     r"""Compare the areas under the ROC curves of two scores of the same rows.
 
@@ -82,6 +83,9 @@ def compare_auc(
         Number of bootstrap resamples.
     seed : int, default 0
         Seed of the draws.
+    inflation : float, default 1
+        Factor of the variance, of which both methods know only a part where scores are out of
+        fold: 1 plus `fastmm.validate.training_share.training_share`.
 
     Returns
     -------
@@ -103,7 +107,8 @@ def compare_auc(
     Notes
     -----
     Computed on the host. "delong" costs a few sorts. Scores of models that were chosen or
-    fitted on the same rows are not to be compared like this: use out-of-fold scores.
+    fitted on the same rows are not to be compared like this: use out-of-fold scores, and
+    `inflation`.
 
     References
     ----------
@@ -125,6 +130,7 @@ def compare_auc(
     confidence = coverage(confidence)
     n_resamples = integer(n_resamples, "n_resamples")
     seed = integer(seed, "seed", minimum=0)
+    inflation = number(inflation, "inflation", minimum=1.0)
     positive, first = one_against_rest(y, score_a, "score_a")
     _, second = one_against_rest(y, score_b, "score_b")
     codes = clusters(groups, first.shape[-1])
@@ -135,12 +141,14 @@ def compare_auc(
         if decisions > 1:
             raise ValueError('More than two classes need `method="bootstrap"`.')
         pair = np.stack([first[0, 0], second[0, 0]]).astype(np.float64)
-        low, high, pvalue = _normal(difference, _variance(positive[0, 0], pair, codes), confidence)
+        variance = inflation * _variance(positive[0, 0], pair, codes)
+        low, high, pvalue = _normal(difference, variance, confidence)
         return AucComparison(area_a, area_b, difference, low, high, pvalue)
     both = np.concatenate([first, second])
     twice = np.concatenate([positive, positive])
     found = resampled_areas(twice, both, codes, n_resamples, seed)
     drawn = found[:, :decisions].mean(axis=1) - found[:, decisions:].mean(axis=1)
+    drawn = difference + math.sqrt(inflation) * (drawn - difference)
     low, high = percentiles(drawn, confidence)
     drawn = drawn[~np.isnan(drawn)]
     beyond = min((drawn <= 0).sum(), (drawn >= 0).sum())

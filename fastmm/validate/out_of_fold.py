@@ -42,6 +42,9 @@ class OutOfFold:
         while it was fitted.
     repeats : int
         How often they were dealt; scores and probabilities are means over those.
+    deals : array of shape (repeats, rows) or (repeats, rows, classes), or None
+        Where they were dealt several times: what ranks the rows in each deal, the scores of
+        two classes and the probabilities of more.
     """
 
     decision: np.ndarray[Any, Any]
@@ -50,6 +53,7 @@ class OutOfFold:
     folds: int
     scale: Any = 1.0
     repeats: int = 1
+    deals: np.ndarray[Any, Any] | None = None
 
     @property
     def fits(self) -> int:
@@ -214,6 +218,5 @@ def _mean(found: Sequence[OutOfFold], classes: np.ndarray[Any, Any]) -> OutOfFol
     decision = score * scale.reshape(-1, *[1] * (score.ndim - 1))
     best = (decision > 0).astype(int) if decision.ndim == 1 else decision.argmax(axis=1)
     probability = np.mean([one.probability for one in found], axis=0)
-    return OutOfFold(
-        decision, probability, classes[best], found[0].folds, scale, repeats=len(found)
-    )
+    deals = np.stack([one.score if decision.ndim == 1 else one.probability for one in found])
+    return OutOfFold(decision, probability, classes[best], found[0].folds, scale, len(found), deals)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
 import numpy as np
 
-from fastmm._check import integer
+from fastmm._check import integer, number
 from fastmm.solve.areas import roc_auc
 from fastmm.solve.group_names import encode_groups
 from fastmm.validate.bootstrap import one_against_rest
@@ -21,7 +22,13 @@ _TIE = 1e-12  # what rounding may make of equal areas
 
 
 def permute_scores(
-    y: Any, score: Any, groups: Any = None, *, n_permutations: int = 1000, seed: int = 0
+    y: Any,
+    score: Any,
+    groups: Any = None,
+    *,
+    n_permutations: int = 1000,
+    seed: int = 0,
+    inflation: float = 1.0,
 ) -> PermutationTest:
     r"""Test whether scores rank the labels better than chance, by permuting patients.
 
@@ -41,6 +48,9 @@ def permute_scores(
         Number of random permutations.
     seed : int, default 0
         Seed of the permutations.
+    inflation : float, default 1
+        Factor of the variance of permuted areas, for scores out of fold: 1 plus
+        `fastmm.validate.training_share.training_share`.
 
     Returns
     -------
@@ -60,7 +70,8 @@ def permute_scores(
     Notes
     -----
     Exact for scores that have not seen `y`, such as those of new patients. Out-of-fold
-    scores have seen the labels of the other patients, which makes the p-value approximate:
+    scores have seen the labels of the other patients, which makes areas without signal vary
+    more, wherefore `inflation`, and the p-value approximate:
     `permutation_test` repeats the fit for each permutation, where a closed form allows it.
 
     Examples
@@ -73,6 +84,7 @@ def permute_scores(
     """
     count = integer(n_permutations, "n_permutations")
     seed = integer(seed, "seed", minimum=0)
+    more = math.sqrt(number(inflation, "inflation", minimum=1.0))
     positive, scores = one_against_rest(y, score)
     labels, n = np.unique(np.asarray(y), return_inverse=True)[1], scores.shape[-1]
     codes = np.arange(n) if groups is None else encode_groups(groups, n)
@@ -95,6 +107,7 @@ def permute_scores(
         ]
         found.append(np.mean(areas, axis=0))
     area = np.concatenate(found)
+    area[1:] = 0.5 + more * (area[1:] - 0.5)  # permuted areas have the mean 1/2
     above = int((area[1:] >= area[0] - _TIE).sum())
     return PermutationTest(
         float(area[0]),
