@@ -23,10 +23,12 @@ from fastmm.blocks import Block
 from fastmm.cohort import read_cohort
 from fastmm.cohorts.tables import TableSource
 from fastmm.datasets import make_cohort
+from fastmm.findings.validation import deal_times
 from fastmm.metrics import roc_auc_score
 from fastmm.phantom.disease import SIGNS, ideal_area
 from fastmm.validate.comparison import compare_auc
-from fastmm.validate.out_of_fold import deal_folds, out_of_fold
+from fastmm.validate.out_of_fold import OutOfFold, deal_folds, out_of_fold
+from fastmm.validate.training_share import training_share
 
 IMAGES = {
     "ct": ImageModality(window=(-600.0, 1500.0), units="HU"),
@@ -75,17 +77,21 @@ def validate(seed: int, patients: int, ways: list[str]) -> Iterator[dict[str, An
         if key not in single:  # one modality alone is the same in "stack" and "late"
             single[key] = {name: held_out((name,), blocks, y, groups, how) for name in MODALITIES}
         areas = {
-            name: float(roc_auc_score(y[here], score[here]))
-            for name, (here, score) in single[key].items()
+            name: float(roc_auc_score(y[here], alone.score))
+            for name, (here, alone) in single[key].items()
         }
         _, fused = held_out(tuple(MODALITIES), blocks, y, groups, {**how, "fusion": fusion})
         best = max(areas, key=areas.__getitem__)
-        here, score = single[key][best]
-        test = compare_auc(y[here], fused[here], score[here], groups[here])
+        here, alone = single[key][best]
+        truth, patient = y[here], groups[here]
+        share = training_share(
+            truth, deals(alone), patient, alone.folds, against=deals(fused)[:, here]
+        )
+        test = compare_auc(truth, fused.score[here], alone.score, patient, inflation=1 + share)
         yield {
-            "seed": seed, "way": way, "areas": areas, "auc": float(roc_auc_score(y, fused)),
+            "seed": seed, "way": way, "areas": areas, "auc": float(roc_auc_score(y, fused.score)),
             "best": best, "difference": test.difference, "low": test.low, "high": test.high,
-            "pvalue": test.pvalue,
+            "pvalue": test.pvalue, "training_share": share,
         }  # fmt: skip
 
 
@@ -108,15 +114,19 @@ def read(seed: int, patients: int) -> tuple[dict[str, Block], Any, Any]:
 
 def held_out(
     names: tuple[str, ...], blocks: dict[str, Block], y: Any, groups: Any, how: dict[str, str]
-) -> tuple[Any, Any]:
-    """Return which rows have one of the modalities, and the scores of these out of fold."""
+) -> tuple[Any, OutOfFold]:
+    """Return which rows have one of the modalities, and what was predicted for these."""
     here = np.any([blocks[name].present for name in names], axis=0)
     model = MultimodalClassifier({name: MODALITIES[name] for name in names}, **how)
     own = {name: blocks[name].take(here) for name in names}
-    score = np.full(len(y), np.nan)
-    folds = [each[here] for each in deal_folds(y, groups, 1)]  # the same for all modalities
-    score[here] = out_of_fold(model, own, y[here], groups[here], folds=folds).score
-    return here, score
+    times = deal_times(len(np.unique(groups)))
+    folds = [each[here] for each in deal_folds(y, groups, times)]  # the same for all modalities
+    return here, out_of_fold(model, own, y[here], groups[here], folds=folds)
+
+
+def deals(found: OutOfFold) -> Any:
+    """Return the scores of each deal into folds."""
+    return found.score[None] if found.deals is None else found.deals
 
 
 def pooled(rows: list[dict[str, Any]]) -> dict[str, float]:
