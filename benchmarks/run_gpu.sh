@@ -48,7 +48,7 @@ note() { # NAME STATE EXIT_CODE SECONDS
 }
 
 gather() { # what there is so far
-    "$python" benchmarks/summary.py --combine "$work" "$work/run.json" "$work/run.txt" 2>/dev/null &&
+    "$python" benchmarks/gpu_record.py "$work" "$work/run.json" "$work/run.txt" 2>/dev/null &&
         mv "$work/run.json" "$out/gpu-run.json" && mv "$work/run.txt" "$out/gpu-run.txt"
 }
 

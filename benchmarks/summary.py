@@ -1,23 +1,20 @@
-"""Turn benchmark JSON into a table, and the parts of a GPU run into one record.
+"""Turn benchmark JSON into a table.
 
 ``python benchmarks/summary.py RESULT.json ... [--json FILE] [--readme FILE] [--check]``
 prints the table; RESULT.json is pytest-benchmark's, or a record written before. --json
 writes all of it as one record, --readme puts the table between the markers in FILE (of the
-table called --name), --check exits with 1 where a target is missed. ``--combine PARTS JSON
-TEXT`` is for run_gpu.sh.
+table called --name), --check exits with 1 where a target is missed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-__all__ = ["combine", "load", "put_into_readme", "ratios", "table"]
+__all__ = ["load", "machine_lines", "put_into_readme", "ratios", "table"]
 
 BEGIN = "<!-- table: begin, written by summary.py -->"
 END = "<!-- table: end -->"
@@ -99,7 +96,7 @@ def table(machine: dict[str, Any], records: list[dict[str, Any]]) -> str:
     """Return the figures as Markdown: the machine, then a row for each benchmark."""
     compared = {(r["task"], r["device"], r["peer"]): r for r in ratios(records)}
     limits = {(r["task"], r["device"]): r for r in records if r["peer"] == BARE}
-    lines = [*_machine_lines(machine), ""]
+    lines = [*machine_lines(machine), ""]
     if any(r["info"].get("sizes") == "small" for r in records):
         lines += ["**Small sizes: this shows that the benchmarks run, and no speed.**", ""]
     lines += [
@@ -138,45 +135,6 @@ def put_into_readme(text: str, readme: Path, name: str = "table") -> None:
     if not begin or not end:
         raise SystemExit(f"{readme} lacks the markers {begins} and {ends}.")
     readme.write_text(f"{before}{begins}\n\n{text}\n\n{ends}{after}")
-
-
-def combine(parts: Path, json_file: Path, text_file: Path) -> None:
-    """Put what run_gpu.sh's parts left in the folder `parts` into one JSON and one text."""
-    machine = _json(parts / "environment.json")
-    measured, records = load(sorted(parts.glob("bench_*.json")))
-    machine = machine or measured
-    states = [
-        dict(zip(("part", "state", "exit_code", "seconds"), line.split("\t"), strict=True))
-        for line in (parts / "parts.tsv").read_text().splitlines()
-    ]
-    for state in states:
-        state["exit_code"] = int(state["exit_code"]) if state["exit_code"] != "-" else None
-        state["seconds"] = int(state["seconds"])
-    found = {
-        "machine": machine,
-        "parts": states,
-        "tests": _junit(parts / "tests.xml"),
-        "gpu_tests": _junit(parts / "gpu-tests.xml"),
-        "alone_tests": _junit(parts / "alone-tests.xml"),
-        "limits": _json(parts / "limits.json"),
-        "launches": _json(parts / "launches.json"),
-        "stages": _json(parts / "stages.json"),
-        "ratios": ratios(records),
-        "benchmarks": records,
-    }
-    json_file.write_text(json.dumps(found, indent=1) + "\n")
-    lines = [
-        *(f"{s['state']:>20}  {s['seconds']:4d} s  {s['part']}" for s in states),
-        "",
-        f"tests: {json.dumps(found['tests'])}",
-        f"tests on the GPU: {json.dumps([found['gpu_tests'], found['alone_tests']])}",
-        f"limits: {json.dumps(found['limits'])}",
-        "",
-        table(machine, records) if records else "\n".join([*_machine_lines(machine), "No times."]),
-        "",
-        (parts / "log.txt").read_text(errors="replace"),
-    ]
-    text_file.write_text("\n".join(lines))
 
 
 def _record(item: dict[str, Any]) -> dict[str, Any]:
@@ -220,7 +178,8 @@ def _duration(seconds: float) -> str:
     return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} µs"
 
 
-def _machine_lines(machine: dict[str, Any]) -> list[str]:
+def machine_lines(machine: dict[str, Any]) -> list[str]:
+    """Return what was measured on, as lines of Markdown."""
     if not machine:
         return ["Machine: not recorded."]
     gpu = machine.get("gpu")
@@ -238,51 +197,14 @@ def _machine_lines(machine: dict[str, Any]) -> list[str]:
     ]
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _junit(path: Path) -> dict[str, Any] | None:
-    # pytest writes the file at the end: a run that was cut off leaves none.
-    try:
-        suite = ElementTree.parse(path).getroot().find("testsuite")
-    except (OSError, ElementTree.ParseError):
-        return None
-    if suite is None:
-        return None
-    found: dict[str, Any] = {
-        key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")
-    }
-    found["on_gpu"] = sum(
-        1
-        for case in suite.iter("testcase")
-        if re.search(r"\bcupy\b|\bcuda\b", case.get("name", "")) and case.find("skipped") is None
-    )
-    found["failed"] = [
-        f"{case.get('classname')}::{case.get('name')}"
-        for case in suite.iter("testcase")
-        if case.find("failure") is not None or case.find("error") is not None
-    ]
-    return found
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", nargs="*", type=Path)
+    parser.add_argument("results", nargs="+", type=Path)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--readme", type=Path)
     parser.add_argument("--name", default="table", help="which table of the README")
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--combine", nargs=3, type=Path, metavar=("PARTS", "JSON", "TEXT"))
     args = parser.parse_args(argv)
-    if args.combine:
-        combine(*args.combine)
-        return 0
-    if not args.results:
-        parser.error("name at least one result file, or --combine")
     machine, records = load(args.results)
     text = table(machine, records)
     print(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,87 +18,13 @@ from fastmm.planning.machines import (
     with_storage,
 )
 from fastmm.planning.options import count_file, count_numbers
-from fastmm.planning.outlook import Outlook, look_out
-from fastmm.planning.sizes import StudySize
+from fastmm.planning.outlook import look_out
+from fastmm.planning.plan import Plan
 from fastmm.streams.limits import check_limit
 
 __all__ = ["Plan", "plan"]
 
 _MODELS = ("ridge", "linear", "lssvm", "svm", "deep")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a study takes.
-
-    Attributes
-    ----------
-    size : StudySize
-        What was counted.
-    model, fusion : str
-        What is fitted.
-    solver : str
-        How the final model is solved, in words.
-    memory_limit : int or None
-        Bytes that arrays may take, as asked for.
-    threads : int or None
-        Threads of a cluster that reads images and computes their features.
-    outlooks : tuple of Outlook
-        One for each device: the one to expect first.
-    """
-
-    size: StudySize
-    model: str
-    fusion: str
-    solver: str
-    memory_limit: int | None
-    threads: int | None
-    outlooks: tuple[Outlook, ...]
-
-    @property
-    def seconds(self) -> float:
-        """Expected seconds on the first device."""
-        return self.outlooks[0].seconds
-
-    @property
-    def peak_bytes(self) -> float:
-        """Memory at most, beyond the start of Python and with imports counted in."""
-        return self.outlooks[0].needs.peak
-
-    @property
-    def read_bytes(self) -> int:
-        """Bytes of image files."""
-        return sum(image.file_bytes for image in self.size.images)
-
-    @property
-    def fits(self) -> bool:
-        """Whether it fits on the first device."""
-        return self.outlooks[0].fits
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plan as plain data, for JSON."""
-        return {
-            "size": asdict(self.size),
-            "model": self.model,
-            "fusion": self.fusion,
-            "solver": self.solver,
-            "memory_limit": self.memory_limit,
-            "threads": self.threads,
-            "read_bytes": self.read_bytes,
-            "outlooks": [
-                {
-                    "device": each.device,
-                    "measured": each.measured,
-                    "seconds": each.seconds,
-                    "flops": each.flops,
-                    "peak_bytes": each.needs.peak,
-                    "fits": each.fits,
-                    "limit": each.limit,
-                    **asdict(each),
-                }
-                for each in self.outlooks
-            ],
-        }
 
 
 def plan(
