@@ -57,9 +57,10 @@ def solve_spd(matrix: Any, right: Any, space: Space) -> Any:
     xp = space.xp
     probe = xp.asarray(np.random.default_rng(0).normal(size=(matrix.shape[0], 1)))
     scale = matrix.diagonal().max()  # without which squares of the probe may not be numbers
-    for _ in range(4):  # inverse iteration: the norm tends to that of the inverse
-        probe = solve(probe / xp.linalg.norm(probe)) * scale
-    condition = float(xp.linalg.norm(probe) * (abs(matrix) / scale).sum(axis=0).max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(4):  # inverse iteration: the norm tends to that of the inverse
+            probe = solve(probe / xp.linalg.norm(probe)) * scale
+        condition = float(xp.linalg.norm(probe) * (abs(matrix) / scale).sum(axis=0).max())
     return solve(right) if condition < 1 / RCOND else None
 
 
