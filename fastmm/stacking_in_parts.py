@@ -14,7 +14,7 @@ from fastmm.streams.limits import check_limit, refuse_below
 from fastmm.streams.sinks import open_sink
 from fastmm.streams.sources import is_source, open_source
 
-__all__ = ["Parts", "in_parts", "stack", "write"]
+__all__ = ["Parts", "in_parts", "measure", "stack", "write"]
 
 _STEP = 1 << 25  # bytes of a part where there is no limit
 
@@ -26,10 +26,19 @@ def in_parts(blocks: Mapping[str, Any], memory_limit: Any, out: Any) -> bool:
 
 
 class Parts:
-    """Rows of all blocks, part by part; `least` is the dtype of their stack, or it is wider."""
+    """Rows of all blocks, part by part; `least` is the dtype of their stack, or it is wider.
+
+    Without `stacked` they are only looked at: their stack takes no room.
+    """
 
     def __init__(
-        self, blocks: Mapping[str, Any], memory_limit: Any, out: Any, least: Any = np.float32
+        self,
+        blocks: Mapping[str, Any],
+        memory_limit: Any,
+        out: Any,
+        least: Any = np.float32,
+        *,
+        stacked: bool = True,
     ) -> None:
         from fastmm.streams.lazy_rows import lazy_rows
 
@@ -57,14 +66,14 @@ class Parts:
         if out is not None and any(each.overlaps(out) for each in sources[1:]):
             raise ValueError("`out` must not share memory with `blocks`; give another array.")
         self._lazy = [rows for rows in lazy.values() if rows is not None]
-        self._cut()
+        self._cut(stacked)
 
-    def _cut(self) -> None:
+    def _cut(self, stacked: bool) -> None:
         """Choose parts that fit, no chunk of a store cut in two."""
         grain = min(max((rows.grain for rows in self._lazy), default=1), self.count)
         own = self.width * self.dtype.itemsize
         fixed = sum(rows.held(0) for rows in self._lazy) + 12 * 8 * self.width + self.sink.extra
-        fixed += self.count * own if self.sink.own else 0
+        fixed += self.count * own if self.sink.own and stacked else 0
         each = own * (2 + int(self.sink.copies))
         each += sum(rows.held(1) - rows.held(0) for rows in self._lazy)
         least = fixed + grain * each
@@ -107,16 +116,31 @@ def stack(parts: Parts, weights: Mapping[str, float], standardize: bool) -> tupl
     return write(parts, statistics), statistics
 
 
+def measure(parts: Parts, weights: Mapping[str, float]) -> list[Any]:
+    """Return origin, shift and factor of the columns, whose stack is not kept."""
+    if len(parts.parts) > 1:
+        return _measure(parts, weights)
+    ((_, blocks),) = parts.read()
+    return _fill(parts, blocks, weights)[1]
+
+
 def _at_once(parts: Parts, weights: Mapping[str, float]) -> tuple[Any, list[Any]]:
     parts.sink.make()
     ((part, blocks),) = parts.read()
+    made, statistics = _fill(parts, blocks, weights)
+    parts.sink.write((part,), made)
+    return parts.sink.finish(), statistics
+
+
+def _fill(
+    parts: Parts, blocks: Mapping[str, Any], weights: Mapping[str, float]
+) -> tuple[Any, list[Any]]:
     statistics, made = _none(parts), empty_stack(parts.space, blocks, parts.dtype)
     for name, weight in weights.items():
         where = parts.slices[name]
         stack_columns(parts.space, blocks[name], made, where, weight, True, statistics)
         _check(parts, name, statistics[2])
-    parts.sink.write((part,), made)
-    return parts.sink.finish(), statistics
+    return made, statistics
 
 
 def write(parts: Parts, statistics: list[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastmm.fusion.room import memory_fit_bytes
 from fastmm.planning import rates
 from fastmm.planning.deep_costs import axes_of
 from fastmm.planning.fit_costs import Fit
@@ -9,7 +10,6 @@ from fastmm.planning.sizes import ImageSize, StudySize
 
 __all__ = ["base_bytes", "feature_bytes", "fit_bytes", "images_bytes", "table_bytes"]
 
-_FEW_ROWS, _NOVEL = 1500, 1000
 _ACTIVATIONS = 60  # float32 maps of the full size that a network keeps, for each row of a batch
 _BATCH = 32
 _BUFFERS = 1.5  # of a file for each reader
@@ -53,17 +53,8 @@ def fit_bytes(fit: Fit, size: StudySize) -> float:
     if fit.solver == "deep":
         maps = sum(4.0 * _product(axes_of(image)) * 16 for image in size.images)
         return 3.0 * features + _ACTIVATIONS / 16 * _BATCH * maps
-    novel = rates.NOVEL * 8.0 * min(n, _NOVEL) ** 2
-    tuned = min(n, _FEW_ROWS)
-    kernels = rates.TUNING + len(fit.widths) + (0 if fit.form == "linear" else 2)
-    tuning = 3.0 * features + 8.0 * tuned * tuned * kernels if fit.tuned else 0.0
-    if fit.form == "linear":
-        solving = rates.DESIGN * features + rates.SQUARE * 8.0 * min(n, d) ** 2
-    else:
-        solving = 6.0 * features + rates.SYSTEM * 8.0 * n * n
-    if fit.fusion == "late" and len(fit.widths) > 1:
-        tuning = 0.0
-    return max(tuning, solving, 4.0 * features + novel)
+    late = fit.fusion == "late" and len(fit.widths) > 1
+    return memory_fit_bytes(n, len(fit.widths), d, fit.form, tuned=fit.tuned, late=late)
 
 
 def _product(axes: tuple[int, ...]) -> float:
