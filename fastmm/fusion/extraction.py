@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
 from fastmm.blocks import Block, BlockFile, Examinations
 from fastmm.examinations import load_in_turn
 
-__all__ = ["extract_block"]
+__all__ = ["block_of_files", "extract_block"]
 
 
 def extract_block(modality: Any, data: Any, limit: int | None) -> Block:
@@ -30,8 +31,15 @@ def extract_block(modality: Any, data: Any, limit: int | None) -> Block:
     if limit is None or not hasattr(modality, "load") or not _has_paths(data):
         block: Block = modality.extract(data)
         return block
+    return block_of_files(modality, list(data), "cpu", None, limit)
+
+
+def block_of_files(
+    modality: Any, paths: Sequence[Any], device: str, progress: Any, limit: int
+) -> Block:
+    """Read examinations some at a time, and write their features to a file."""
     file = BlockFile()
-    for part in load_in_turn(modality, list(data), "cpu", None, limit):
+    for part in load_in_turn(modality, paths, device, progress, limit):
         file.append(modality.extract(part))
         del part
     return file.block()

@@ -20,12 +20,12 @@ from fastmm.fusion.fused_solvers import centred, form_of, solve
 from fastmm.fusion.late_fusion import LateFusion
 from fastmm.fusion.novelty import Novelty
 from fastmm.fusion.room import TUNED_ROWS
-from fastmm.fusion.row_parts import bytes_in_memory, score_parts, take_rows
+from fastmm.fusion.row_parts import bytes_in_memory, bytes_of_network, score_parts, take_rows
 from fastmm.fusion.training_rows import RowsInMemory, RowsOnDisk
 from fastmm.fusion.tuning import tune
 from fastmm.solve.grouped import Folds, make_folds
 from fastmm.solve.threads import one_thread, scipy_threads_only
-from fastmm.streams.limits import check_limit
+from fastmm.streams.limits import check_limit, refuse_below
 
 __all__ = ["Multimodal"]
 
@@ -164,6 +164,7 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
             self.fusion_ = LateFusion(self)
             return self.fusion_.fit(rows, members, progress)
         if self.solver == "deep":
+            refuse_below(bytes_of_network(rows.blocks), self._limit(), "networks hold all features")
             self.fusion_ = DeepFusion(self.modalities)
             return self.fusion_.fit(rows, progress)
         self.fusion_ = BlockFusion(self.fusion, self.interactions)

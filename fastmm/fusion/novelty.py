@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastmm.blocks import Block, spread_slices
 from fastmm.fusion.fused_kernels import squared_distances
 from fastmm.fusion.room import NOVEL_ROWS
+from fastmm.fusion.row_parts import over_parts
 from fastmm.solve.grouped import make_folds
 
 __all__ = ["Novelty", "leverage"]
@@ -119,13 +120,17 @@ def leverage(model: Any, X: Mapping[str, Any]) -> Any:
         of slices that are rows the largest. NaN for "deep", which knows no leverage.
     """
     check_is_fitted(model, "fusion_")
-    blocks, owner = spread_slices(model.extract(X))
-    found = _leverage(model, blocks)
-    if owner is None:
-        return found
-    largest = np.zeros(int(owner.max()) + 1)
-    np.maximum.at(largest, owner, found)
-    return largest
+
+    def far(part: dict[str, Block]) -> dict[str, Any]:
+        blocks, owner = spread_slices(part)
+        found = _leverage(model, blocks)
+        if owner is None:
+            return {"": found}
+        largest = np.zeros(int(owner.max()) + 1)
+        np.maximum.at(largest, owner, found)
+        return {"": largest}
+
+    return over_parts(model, X, far, 2)[""]
 
 
 def _leverage(model: Any, blocks: Mapping[str, Block]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,15 @@ from fastmm.blocks import Block
 from fastmm.features.table import Columns
 from fastmm.fusion.room import memory_fit_bytes
 
-__all__ = ["bytes_in_memory", "row_parts", "score_parts", "take_rows"]
+__all__ = [
+    "block_width",
+    "bytes_in_memory",
+    "bytes_of_network",
+    "over_parts",
+    "row_parts",
+    "score_parts",
+    "take_rows",
+]
 
 _MOST = 1 << 25  # bytes of a part, from which nothing is gained
 
@@ -45,17 +53,50 @@ def score_parts(
     if limit is None and not any(block.on_disk for block in blocks.values()):
         return [np.arange(count)]
     rows = max(_slices(block) for block in blocks.values())
-    each = 4 * (8 + 4 * copies) * sum(map(_width, blocks.values())) + 32 * _known(model)
+    each = 4 * (8 + 4 * copies) * sum(map(block_width, blocks.values())) + 32 * _known(model)
     parts = row_parts(count, each * rows, limit)
     return [np.arange(part.start, part.stop) for part in parts]
+
+
+def over_parts(
+    model: Any,
+    X: Mapping[str, Any],
+    compute: Callable[[dict[str, Block]], dict[str, Any]],
+    copies: int = 1,
+    fixed: Collection[str] = (),
+) -> dict[str, Any]:
+    """Join what a function returns for parts of the examinations: arrays by name, rows first.
+
+    What has a name of `fixed` is the same for all parts.
+    """
+    blocks = model.extract(X)
+    parts = model.parts(blocks, copies)
+    if len(parts) < 2:
+        return compute(blocks)
+    found = [compute(take_rows(blocks, part)) for part in parts]
+    return {
+        name: own if name in fixed else np.concatenate([part[name] for part in found])
+        for name, own in found[0].items()
+    }
 
 
 def bytes_in_memory(blocks: Mapping[str, Block], form: str, tuned: bool) -> float:
     """Return what a fit takes where nothing is parted, features from a disk counted in."""
     n = len(next(iter(blocks.values())).present)
-    read = sum(4.0 * n * _width(block) for block in blocks.values() if block.on_disk)
-    width = sum(map(_width, blocks.values()))
-    return read + memory_fit_bytes(n, len(blocks), width, form, tuned=tuned)
+    width = sum(map(block_width, blocks.values()))
+    return _read(blocks) + memory_fit_bytes(n, len(blocks), width, form, tuned=tuned)
+
+
+def bytes_of_network(blocks: Mapping[str, Block]) -> float:
+    """Return what a network's features take: as they come, standardised, and those of a fold."""
+    n = len(next(iter(blocks.values())).present)
+    return _read(blocks) + 12.0 * n * sum(map(block_width, blocks.values()))
+
+
+def _read(blocks: Mapping[str, Block]) -> float:
+    """Return the bytes of features on a disk, once they are read."""
+    own = [block for block in blocks.values() if block.on_disk]
+    return sum(4.0 * len(block.present) * block_width(block) for block in own)
 
 
 def _slices(block: Block) -> int:
@@ -63,7 +104,7 @@ def _slices(block: Block) -> int:
     return 1 if block.counts is None else int(block.counts.max(initial=1))
 
 
-def _width(block: Block) -> int:
+def block_width(block: Block) -> int:
     """Return how many numbers a row has; of a table, about."""
     if isinstance(block.values, Columns):
         return 2 * len(block.values.texts)
