@@ -19,7 +19,7 @@ from fastmm.fusion.extraction import extract_block
 from fastmm.fusion.fused_solvers import centred, form_of, solve
 from fastmm.fusion.late_fusion import LateFusion
 from fastmm.fusion.novelty import Novelty
-from fastmm.fusion.room import TUNED_ROWS
+from fastmm.fusion.room import TUNED_ROWS, solver_room
 from fastmm.fusion.row_parts import bytes_in_memory, bytes_of_network, score_parts, take_rows
 from fastmm.fusion.training_rows import RowsInMemory, RowsOnDisk
 from fastmm.fusion.tuning import tune
@@ -176,7 +176,8 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
         design, looked_at = source.design()
         self.solver_, held_out = solve(
             self.solver, form, design, rows.targets, rows.codes, penalties,
-            self.fusion_.gamma_.get(""), rows.weight, rows.groups, source.limit,
+            self.fusion_.gamma_.get(""), rows.weight, rows.groups,
+            solver_room(source.limit, rows.targets.size, len(penalties)),
         )  # fmt: skip
         self.novelty_ = Novelty(form, self.fusion_.gamma_.get("", 0.0))
         self.novelty_.fit(looked_at, self._alpha(), rows.groups)

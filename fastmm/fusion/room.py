@@ -11,6 +11,7 @@ __all__ = [
     "kernel_bytes",
     "memory_fit_bytes",
     "novelty_bytes",
+    "solver_room",
     "tuning_bytes",
 ]
 
@@ -47,6 +48,16 @@ def novelty_bytes(rows: float, width: int, form: str) -> float:
 def kernel_bytes(rows: float, width: int) -> float:
     """Return what a machine of fused kernels holds: all features, standardised, and kernels."""
     return 4.0 * rows * width + 8.0 * rows * rows * _GIVEN
+
+
+def solver_room(limit: int | None, values: int, penalties: int) -> int | None:
+    """Return what of a limit is left to a solver beside predictions, and what is freed late.
+
+    `values` counts targets of all rows; each penalty predicts them out of fold.
+    """
+    if limit is None:
+        return None
+    return max(int(0.75 * limit) - 8 * values * (penalties + 8), limit // 4)
 
 
 def memory_fit_bytes(
