@@ -86,24 +86,17 @@ class RowsOnDisk:
     ) -> None:
         self.fusion, self.blocks, self.limit = fusion, blocks, limit
         fusion.begin(blocks)
+        sources = {}
         for name, block in blocks.items():
             own = block if block.present.all() else block.take(block.present)
             if isinstance(own.values, Columns):
                 fusion.encode(name, own.values, modalities)
-            source = _Encoded(fusion, name, own.values)
+            sources[name] = _Encoded(fusion, name, own.values)
+        self.width = sum(source.shape[1] for source in sources.values())
+        self._refuse(form, tuned)
+        for name, source in sources.items():
             fusion.keep(name, _scaling({name: source}, source.shape[1] ** -0.5, limit))
-        n, width = self.count, sum(each.factor.size for each in fusion.scaling_.values())
-        self.each = 4 * _COPIES * width
-        if form == "rbf":
-            least = kernel_bytes(n, width)
-            what = "all rows and the whole kernel matrices of them, which a fused kernel needs"
-            refuse_below(least, limit, f'{what}; with `fusion="stack"` rows go through in parts')
-        if tuned:
-            least = tuning_bytes(n, len(blocks), width, form)
-            what = "the search of weights and widths, on at most 1,500 rows"
-            refuse_below(least, limit, f'{what}; `weights="equal"` and a linear model need none')
-        least = novelty_bytes(n, width, form)
-        refuse_below(least, limit, "at most 1,000 rows that new ones are compared with")
+        n, self.each = self.count, 4 * _COPIES * self.width
         if form == "rbf":
             everything = np.arange(n)
             fusion.train_, fusion.present_ = self.pick(everything)
@@ -113,7 +106,21 @@ class RowsOnDisk:
             }
         else:
             fused = (fusion.transform(part) for part in self._taken())
-            fusion.gamma_ = {"": _width(fused, width)}
+            fusion.gamma_ = {"": _width(fused, self.width)}
+
+    def _refuse(self, form: str, tuned: bool) -> None:
+        """Refuse a limit without room for what is never parted."""
+        n, limit = self.count, self.limit
+        if form == "rbf":
+            least = kernel_bytes(n, self.width)
+            what = "all rows and the whole kernel matrices of them, which a fused kernel needs"
+            refuse_below(least, limit, f'{what}; with `fusion="stack"` rows go through in parts')
+        if tuned:
+            least = tuning_bytes(n, len(self.blocks), self.width, form)
+            what = "the search of weights and widths, on at most 1,500 rows"
+            refuse_below(least, limit, f'{what}; `weights="equal"` and a linear model need none')
+        least = novelty_bytes(n, self.width, form)
+        refuse_below(least, limit, "at most 1,000 rows that new ones are compared with")
 
     @property
     def count(self) -> int:
@@ -140,7 +147,7 @@ class RowsOnDisk:
                 present = {name: own[part] for name, own in fusion.present_.items()}
                 kernel[part] = fusion.fuse(rows, present)
             return kernel, kernel
-        file = RowFile(sum(each.factor.size for each in fusion.scaling_.values()))
+        file = RowFile(self.width)
         file.extend(fusion.transform(part) for part in self._taken())
         return file.mapped(), file.rows()
 
