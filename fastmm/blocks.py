@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastmm.features.table import Columns
+from fastmm.streams.picked_rows import PickedRows, RowFile
 
-__all__ = ["Block", "Examinations", "join_blocks", "same_widths", "spread_slices"]
+__all__ = ["Block", "BlockFile", "Examinations", "join_blocks", "same_widths", "spread_slices"]
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,9 @@ class Block:
 
     Attributes
     ----------
-    values : array of shape (rows, features), or Columns
-        Image features, zeros where a row has none; or a table that is not yet encoded.
-        Where `counts` is given, one row for each slice of those that are there.
+    values : array of shape (rows, features), PickedRows, or Columns
+        Image features, zeros where a row has none, in memory or on disk; or a table that is
+        not yet encoded. Where `counts` is given, one row for each slice of those that are there.
     present : bool array of shape (rows,)
         Which rows have the modality.
     counts : int array of shape (rows,), or None
@@ -40,8 +41,55 @@ class Block:
         starts = np.cumsum(self.counts) - self.counts
         at = np.arange(len(self.present))[rows]
         own = [np.arange(starts[i], starts[i] + self.counts[i]) for i in at]
-        values = self.values[np.concatenate([*own, np.empty(0, int)]).astype(int)]
+        values = _rows(self.values, np.concatenate([*own, np.empty(0, int)]).astype(int))
         return Block(values, self.present[at], self.counts[at])
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the features are read when they are sliced."""
+        return isinstance(self.values, PickedRows)
+
+    def read(self) -> Block:
+        """Return the block with its features in memory."""
+        return Block(self.values[:], self.present, self.counts) if self.on_disk else self
+
+
+class BlockFile:
+    """Features of one modality that go to a file, some examinations at a time.
+
+    Examples
+    --------
+    >>> file = BlockFile()
+    >>> file.append(Block(np.ones((2, 3), np.float32), np.array([True, False])))
+    >>> file.block().values[:]
+    array([[1., 1., 1.],
+           [0., 0., 0.]], dtype=float32)
+    """
+
+    def __init__(self) -> None:
+        self._file: RowFile | None = None
+        self._present: list[Any] = []
+        self._counts: list[Any] = []
+
+    def append(self, part: Block) -> None:
+        """Write the features of some examinations, those that are there."""
+        self._present.append(part.present)
+        if part.counts is not None:
+            self._counts.append(part.counts)
+        if not part.present.any():
+            return
+        if self._file is None:
+            self._file = RowFile(int(part.values.shape[1]), part.values.dtype)
+        same_widths({self._file.width, int(part.values.shape[1])})
+        self._file.append(part.values if part.counts is not None else part.values[part.present])
+
+    def block(self) -> Block:
+        """Return the block of all that was written."""
+        present = np.concatenate([np.zeros(0, bool), *self._present])
+        rows = (self._file or RowFile(0)).rows()
+        if self._counts:
+            return Block(rows, present, np.concatenate(self._counts))
+        return Block(rows.take(np.where(present, np.cumsum(present) - 1, -1)), present)
 
 
 def join_blocks(parts: Sequence[Block]) -> Block:
@@ -146,11 +194,15 @@ def spread_slices(
         if block.counts is None:
             spread[name] = block.take(owner)
             continue
+        here = block.present[owner]
+        if isinstance(block.values, PickedRows):
+            spread[name] = Block(block.values.take(np.where(here, np.cumsum(here) - 1, -1)), here)
+            continue
         values = np.zeros((len(owner), block.values.shape[1]), block.values.dtype)
-        values[block.present[owner]] = block.values
-        spread[name] = Block(values, block.present[owner])
+        values[here] = block.values
+        spread[name] = Block(values, here)
     return spread, owner
 
 
 def _rows(values: Any, rows: Any) -> Any:
-    return values.take(rows) if isinstance(values, Columns) else values[rows]
+    return values.take(rows) if isinstance(values, (Columns, PickedRows)) else values[rows]

@@ -13,6 +13,7 @@ from fastmm.blocks import Block, spread_slices
 from fastmm.explain.slopes import LINEAR, Slopes, slopes_of
 from fastmm.fusion.fused_kernels import combine, shares
 from fastmm.fusion.multimodal_base import mean_by
+from fastmm.fusion.row_parts import over_parts
 
 __all__ = [
     "PathParts",
@@ -21,6 +22,8 @@ __all__ = [
     "feature_contributions",
     "integrated_gradients",
 ]
+
+_BASELINE, _ERROR = "\0baseline", "\0error"  # no name of a modality
 
 
 class PathParts(NamedTuple):
@@ -64,12 +67,16 @@ def contributions(model: Any, X: Mapping[str, Any]) -> dict[str, Any]:
         modalities. See `integrated_gradients`.
     """
     check_is_fitted(model, "fusion_")
-    blocks, owner = spread_slices(model.extract(X))
     unit, centre = _unit(model)
-    return {
-        name: part * unit + centre if name == "intercept" else mean_by(owner, part) * unit
-        for name, part in _parts(model, blocks).items()
-    }
+
+    def split(part: dict[str, Block]) -> dict[str, Any]:
+        blocks, owner = spread_slices(part)
+        return {
+            name: part * unit + centre if name == "intercept" else mean_by(owner, part) * unit
+            for name, part in _parts(model, blocks).items()
+        }
+
+    return over_parts(model, X, split, fixed=("intercept",))
 
 
 def feature_contributions(model: Any, X: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,10 +108,13 @@ def feature_contributions(model: Any, X: Mapping[str, Any]) -> dict[str, Any]:
             f'Features add up for "ridge" and "linear", got "{model.solver}"; '
             "`integrated_gradients` approximates the others."
         )
-    blocks, owner = spread_slices(model.extract(X))
-    found = slopes_of(model, blocks, 1)
-    parts, baseline = _averaged(model, found, owner)
-    return {**parts, "intercept": baseline}
+
+    def split(part: dict[str, Block]) -> dict[str, Any]:
+        blocks, owner = spread_slices(part)
+        parts, baseline = _averaged(model, slopes_of(model, blocks, 1), owner)
+        return {**parts, "intercept": baseline}
+
+    return over_parts(model, X, split, 2 * _targets(model))
 
 
 def integrated_gradients(model: Any, X: Mapping[str, Any], *, nodes: int = 64) -> PathParts:
@@ -138,11 +148,23 @@ def integrated_gradients(model: Any, X: Mapping[str, Any], *, nodes: int = 64) -
     """
     check_is_fitted(model, "fusion_")
     nodes = integer(nodes, "nodes")
-    blocks, owner = spread_slices(model.extract(X))
-    parts, baseline = _averaged(model, slopes_of(model, blocks, nodes), owner)
     unit, centre = _unit(model)
-    score = mean_by(owner, model.score_rows(blocks)) * unit + centre
-    return PathParts(parts, baseline, score - baseline - sum(p.sum(-1) for p in parts.values()))
+
+    def split(part: dict[str, Block]) -> dict[str, Any]:
+        blocks, owner = spread_slices(part)
+        parts, baseline = _averaged(model, slopes_of(model, blocks, nodes), owner)
+        score = mean_by(owner, model.score_rows(blocks)) * unit + centre
+        left = score - baseline - sum(p.sum(-1) for p in parts.values())
+        return {_BASELINE: baseline, _ERROR: left, **parts}
+
+    found = over_parts(model, X, split, 4 * _targets(model))
+    return PathParts(baseline=found.pop(_BASELINE), error=found.pop(_ERROR), parts=found)
+
+
+def _targets(model: Any) -> int:
+    """Return how many scores a row has."""
+    count = len(getattr(model, "classes_", ()))
+    return count if count > 2 else 1
 
 
 def average_parts(model: Any, found: Slopes, owner: Any) -> tuple[dict[str, Any], Any]:

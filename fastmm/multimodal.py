@@ -58,6 +58,11 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
         border between classes however rare one is. It also keeps left-out validation
         honest: without it the intercept follows the mean of the labels, which falls when
         a positive row is left out, and rows without any signal get an AUC far below 0.5.
+    memory_limit : int, str or None, default None
+        Bytes that a fit, or a call with new rows, may take beside what is in memory already,
+        such as "2GB". Files are read some at a time, and their features go to a temporary
+        file (in the folder that TMPDIR names). What has no room as a whole is standardised,
+        fused and solved in parts; see Notes.
 
     Attributes
     ----------
@@ -87,6 +92,15 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
     each (see `fastmm.fusion.tuning`), on at most 1,500 rows. "svm" takes those of the LS-SVM, and
     searches its C.
 
+    Under a `memory_limit` a fit that has room is that without. One that has not agrees with it
+    to rounding, and needs room for what is never parted, or an error says how much: kernels of
+    the rows that weights are searched on (at most 18 MB each, about 13), and of 1,000 rows
+    that new ones are compared with; for "ridge" and "linear" five matrices of the smaller
+    side of the features. Machines hold their rows and kernels; where these have no room,
+    "lssvm" takes few rows as centres, with a warning, "svm" holds the kernels of rows within
+    the margin, and ``fusion="kernel"`` is refused. Late fusion holds a score for each row,
+    modality and class, and "deep" its features, whatever the limit.
+
     Examples
     --------
     >>> from fastmm import MultimodalClassifier, TableModality
@@ -109,6 +123,7 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
         alphas: Sequence[float] | None = None,
         Cs: Sequence[float] | None = None,
         class_weight: str | None = "balanced",
+        memory_limit: int | str | None = None,
     ) -> None:
         self.modalities = modalities
         self.fusion = fusion
@@ -118,6 +133,7 @@ class MultimodalClassifier(ClassifierMixin, Multimodal):  # type: ignore[misc]
         self.alphas = alphas
         self.Cs = Cs
         self.class_weight = class_weight
+        self.memory_limit = memory_limit
 
     def fit(
         self,

@@ -33,6 +33,8 @@ class MultimodalRegressor(RegressorMixin, Multimodal):  # type: ignore[misc]
         Ridge regression, ordinary least squares, or the LS-SVM.
     alphas : sequence of float, optional
         Penalties to choose from. Default: seven values around the one that was tuned.
+    memory_limit : int, str or None, default None
+        As in `MultimodalClassifier`.
 
     Attributes
     ----------
@@ -64,6 +66,7 @@ class MultimodalRegressor(RegressorMixin, Multimodal):  # type: ignore[misc]
         interactions: bool = False,
         weights: Any = "tuned",
         alphas: Sequence[float] | None = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         self.modalities = modalities
         self.fusion = fusion
@@ -71,6 +74,7 @@ class MultimodalRegressor(RegressorMixin, Multimodal):  # type: ignore[misc]
         self.interactions = interactions
         self.weights = weights
         self.alphas = alphas
+        self.memory_limit = memory_limit
 
     def fit(
         self, X: Mapping[str, Any], y: Any, sample_weight: Any = None, groups: Any = None

@@ -106,9 +106,10 @@ def plan(
     by : sequence of str
         Columns by whose levels scores are reported, too.
     memory_limit : int or str, optional
-        Bytes that arrays may take beside the program itself, or text such as "2GB"; images
-        are then read in turn, as ``train`` does with it. Default: the memory of the machine,
-        and all images of a modality at once.
+        Bytes that arrays may take beside the program itself, or text such as "2GB"; as
+        ``train`` does, images are then read in turn, features go to a file, and fits without
+        room are parted. Default: the memory of the machine, and all images of a modality at
+        once.
     scheduler : str, optional
         Address of a dask scheduler, whose workers read images and compute features: their
         threads are counted.

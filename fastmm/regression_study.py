@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from fastmm.findings.scoring_numbers import compare_errors, score_numbers
 from fastmm.findings.validation import name_set
 from fastmm.multimodal_regressor import MultimodalRegressor
 from fastmm.stopwatch import Stopwatch
+from fastmm.streams.limits import check_limit
 
 __all__ = ["RegressionStudy", "run_regression"]
 
@@ -56,6 +59,7 @@ def run_regression(
     device: str = "auto",
     scheduler: str | None = None,
     memory_limit: int | str | None = None,
+    store: str | PathLike[str] | None = None,
     watch: Stopwatch | None = None,
     task: Task | None = None,
     **about: Any,
@@ -70,7 +74,7 @@ def run_regression(
         One for each entry of ``cohort.images`` and ``cohort.tables``.
     models : sequence of {"ridge", "linear", "lssvm"}
         What to validate; the first, on all modalities, becomes the final model.
-    fusion, interactions, device, scheduler, memory_limit, watch, task, **about
+    fusion, interactions, device, scheduler, memory_limit, store, watch, task, **about
         As for `fastmm.study.run_study`.
 
     Returns
@@ -81,11 +85,13 @@ def run_regression(
     task = task or (lambda name: lambda done, total: None)
     sets = [(name,) for name in modalities] + ([tuple(modalities)] if len(modalities) > 1 else [])
     plans = [(kind, names) for kind in models for names in sets]
+    made = partial(_regressor, modalities, fusion, interactions, check_limit(memory_limit))
     for kind in models:
-        _regressor(modalities, sets[-1], kind, fusion, interactions).check_options()
+        made(sets[-1], kind).check_options()
     blocks, pictures = read_blocks(
-        cohort, modalities, device, watch, task, scheduler=scheduler, memory_limit=memory_limit
-    )
+        cohort, modalities, device, watch, task,
+        scheduler=scheduler, memory_limit=memory_limit, store=store,
+    )  # fmt: skip
     y, progress = np.asarray(cohort.y, np.float64), task("validate")
     scores: list[dict[str, Any]] = []
     found: dict[tuple[str, str], tuple[Any, HeldOutNumbers]] = {}
@@ -94,7 +100,7 @@ def run_regression(
         own = {name: blocks[name].take(rows) for name in names}
         label = name_set(names, len(modalities))
         with watch(f"validate {kind}") as stage:
-            model = _regressor(modalities, names, kind, fusion, interactions)
+            model = made(names, kind)
             held_out = leave_out(model, own, y[rows], cohort.groups[rows])
             stage.fits += held_out.folds
         found[kind, label] = (rows, held_out)
@@ -108,7 +114,7 @@ def run_regression(
         progress(len(found), len(plans))
     chosen = {"model": models[0], "features": name_set(sets[-1], len(modalities))}
     held_out = found[chosen["model"], chosen["features"]][1]
-    final = _regressor(modalities, sets[-1], models[0], fusion, interactions)
+    final = made(sets[-1], models[0])
     with watch("fit the final model") as stage:
         final.fit(blocks, y, groups=cohort.groups)
         stage.fits += 1
@@ -137,15 +143,18 @@ def run_regression(
 
 def _regressor(
     modalities: Mapping[str, Any],
-    names: Sequence[str],
-    solver: str,
     fusion: str,
     interactions: bool,
+    limit: int | None,
+    names: Sequence[str],
+    solver: str,
 ) -> MultimodalRegressor:
     own = {name: modalities[name] for name in names}
     if fusion == "late" and len(own) == 1:
         fusion = "stack"  # there is nothing to combine
-    return MultimodalRegressor(own, solver=solver, fusion=fusion, interactions=interactions)
+    return MultimodalRegressor(
+        own, solver=solver, fusion=fusion, interactions=interactions, memory_limit=limit
+    )
 
 
 def _described(

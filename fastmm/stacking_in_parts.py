@@ -14,7 +14,7 @@ from fastmm.streams.limits import check_limit, refuse_below
 from fastmm.streams.sinks import open_sink
 from fastmm.streams.sources import is_source, open_source
 
-__all__ = ["Parts", "in_parts", "stack", "write"]
+__all__ = ["Parts", "in_parts", "measure", "stack", "write"]
 
 _STEP = 1 << 24  # bytes of a part beyond which larger ones are no faster
 
@@ -26,10 +26,19 @@ def in_parts(blocks: Mapping[str, Any], memory_limit: Any, out: Any) -> bool:
 
 
 class Parts:
-    """Rows of all blocks, part by part; `least` is the dtype of their stack, or it is wider."""
+    """Rows of all blocks, part by part; `least` is the dtype of their stack, or it is wider.
+
+    Without `stacked` they are only looked at: their stack takes no room.
+    """
 
     def __init__(
-        self, blocks: Mapping[str, Any], memory_limit: Any, out: Any, least: Any = np.float32
+        self,
+        blocks: Mapping[str, Any],
+        memory_limit: Any,
+        out: Any,
+        least: Any = np.float32,
+        *,
+        stacked: bool = True,
     ) -> None:
         from fastmm.streams.lazy_rows import lazy_rows
 
@@ -59,19 +68,20 @@ class Parts:
         self._lazy = [rows for rows in lazy.values() if rows is not None]
         # Whether the stack is made where it stays.
         there = self.sink.own or self._place(slice(0, 2)) is not None
-        self.in_place = there and self.space.kind == "cpu"
+        self.in_place = there and self.space.kind == "cpu" and stacked
         # Decoding twice costs more than writing to memory twice.
         self.read_once = self.in_place and self.sink.in_memory and not self._all_views()
-        self._cut()
+        self._cut(stacked)
 
-    def _cut(self) -> None:
+    def _cut(self, stacked: bool) -> None:
         """Choose parts that fit, no chunk of a store cut in two."""
         grain = min(max((rows.grain for rows in self._lazy), default=1), self.count)
         own = self.width * self.dtype.itemsize
         taken = [rows.viewed if rows.as_views else rows.held for rows in self._lazy]
         fixed = sum(held(0) for held in taken) + 12 * 8 * self.width + self.sink.extra
-        fixed += self.count * own if self.sink.own else 0
+        fixed += self.count * own if self.sink.own and stacked else 0
         buffers = int(not self.sink.in_memory) if self.in_place else 2 + int(self.sink.copies)
+        buffers = buffers if stacked else 0
         each = own * (buffers + any(map(_is_copied, self.blocks.values())))
         each += sum(held(1) - held(0) for held in taken)
         least = fixed + grain * each
@@ -143,17 +153,33 @@ def stack(parts: Parts, weights: Mapping[str, float], standardize: bool) -> tupl
     return parts.sink.finish(), statistics
 
 
+def measure(parts: Parts, weights: Mapping[str, float]) -> list[Any]:
+    """Return origin, shift and factor of the columns, whose stack is not kept."""
+    if len(parts.parts) > 1:
+        return _measure(parts, weights)
+    ((_, blocks),) = parts.read()
+    return _fill(parts, blocks, weights, parts.space.xp.empty((0, parts.width), parts.dtype))
+
+
 def _at_once(parts: Parts, weights: Mapping[str, float]) -> tuple[Any, list[Any]]:
     parts.sink.make()
-    statistics = _none(parts)
-    for part, blocks in parts.read():
-        made = parts.room(part)
-        for name, weight in weights.items():
-            where = parts.slices[name]
-            stack_columns(parts.space, blocks[name], made, where, weight, True, statistics)
-            _check(parts, name, statistics[2])
-        parts.sink.write((part,), made)
+    ((part, blocks),) = parts.read()
+    made = parts.room(part)
+    statistics = _fill(parts, blocks, weights, made)
+    parts.sink.write((part,), made)
     return parts.sink.finish(), statistics
+
+
+def _fill(
+    parts: Parts, blocks: Mapping[str, Any], weights: Mapping[str, float], made: Any
+) -> list[Any]:
+    """Stack all rows into `made`, if that has rows; return origin, shift and factor."""
+    statistics = _none(parts)
+    for name, weight in weights.items():
+        where = parts.slices[name]
+        stack_columns(parts.space, blocks[name], made, where, weight, True, statistics)
+        _check(parts, name, statistics[2])
+    return statistics
 
 
 def write(parts: Parts, statistics: list[Any], *, checked: bool = False) -> Any:

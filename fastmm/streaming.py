@@ -89,7 +89,7 @@ class FeatureStore:
         progress : callable, optional
             Called as ``progress(done, total)``, counting rows.
         **options
-            Arguments of the operator.
+            Arguments of the operator; a `memory_limit` may differ from that of the run before.
 
         Returns
         -------
@@ -106,18 +106,18 @@ class FeatureStore:
         source = open_rows(images)
         if rows is None:
             rows = source.several(_CHUNK_BYTES)
+        unlimited = {name: own for name, own in options.items() if name != "memory_limit"}
         made: dict[str, Any] = {
             "fastmm": __version__,
             "rows": source.count,
             "chunk": max(1, int(rows)),
             "source": source.kind,
-            "parameters": describe_operator(operator, options),
+            "parameters": describe_operator(operator, unlimited),
         }
         self._agree(made)
         compute = rows_of(operator, options)
         self.computed = 0
-        total, size = source.count, made["chunk"]
-        done = 0
+        total, size, done = source.count, made["chunk"], 0
 
         def missing() -> Iterator[int]:
             nonlocal done

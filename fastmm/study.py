@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from fastmm.findings.subgroups import subgroup_scores
 from fastmm.findings.validation import Plan, Validated, plan_sets, validate_sets
 from fastmm.multimodal import MultimodalClassifier
 from fastmm.stopwatch import Stopwatch
+from fastmm.streams.limits import check_limit
 from fastmm.validate.out_of_fold import OutOfFold
 
 __all__ = ["Study", "Task", "run_study"]
@@ -60,6 +62,7 @@ def run_study(
     device: str = "auto",
     scheduler: str | None = None,
     memory_limit: int | str | None = None,
+    store: str | PathLike[str] | None = None,
     watch: Stopwatch | None = None,
     task: Task | None = None,
     **about: Any,
@@ -84,8 +87,11 @@ def run_study(
     scheduler : str, optional
         Address of a dask scheduler, whose workers read the images and compute features.
     memory_limit : int or str, optional
-        Bytes for images at a time, such as "2GB": examinations are read in turn, and only
-        their features stay. A cluster has limits of its own.
+        Bytes for arrays, such as "2GB": examinations are read in turn, their features go to
+        a file, and models are fitted within it, see `MultimodalClassifier`. Workers of a
+        cluster have limits of their own.
+    store : path, optional
+        Folder that features of images are kept in: what was interrupted goes on where it was.
     watch : Stopwatch, optional
         Gets the time of each stage.
     task : callable, optional
@@ -102,12 +108,13 @@ def run_study(
         raise ValueError("`cohort` must have labels; name its `label` column.")
     watch = watch or Stopwatch()
     task = task or (lambda name: lambda done, total: None)
-    plan = Plan(modalities, tuple(models), fusion, interactions)
+    plan = Plan(modalities, tuple(models), fusion, interactions, check_limit(memory_limit))
     for kind in models:
         plan.classifier(kind, tuple(modalities)).check_options()
     blocks, pictures = read_blocks(
-        cohort, modalities, device, watch, task, scheduler=scheduler, memory_limit=memory_limit
-    )
+        cohort, modalities, device, watch, task,
+        scheduler=scheduler, memory_limit=memory_limit, store=store,
+    )  # fmt: skip
     sets, notes = plan_sets(plan)
     found = validate_sets(cohort, plan, sets, blocks, watch, task)
     chosen = next(one for one in found if one.names == tuple(modalities))

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from disk_sources import least, peak
 from drawing import weights
 from scipy.linalg import LinAlgWarning
 from scipy.optimize import lsq_linear
@@ -202,3 +203,20 @@ def test_what_is_refused():
 @parametrize_with_checks([LinearCombination(), LinearCombination(positive=True)])
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
+
+
+def test_scores_on_disk_are_combined_where_they_have_room(tmp_path):
+    X, y, groups = scores(2000)
+    np.save(tmp_path / "X.npy", X)
+    lazy = np.load(tmp_path / "X.npy", mmap_mode="r")
+    one = LinearCombination(positive=True).fit(X, y, None, groups)
+
+    def fit(limit):
+        return LinearCombination(positive=True, memory_limit=limit).fit(lazy, y, None, groups)
+
+    limit = least(fit)
+    two, held = peak(lambda: fit(limit))
+    assert held < 1.3 * limit
+    np.testing.assert_array_equal(two.coef_, one.coef_)
+    np.testing.assert_array_equal(two.cv_predictions_, one.cv_predictions_)
+    np.testing.assert_array_equal(two.predict(lazy), one.predict(X))

@@ -26,6 +26,7 @@ __all__ = [
     "Outside",
     "Pool",
     "Scheduler",
+    "Store",
     "Suv",
     "Tables",
     "Task",
@@ -110,8 +111,16 @@ MemoryLimit = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
-        help="Memory for images at a time, as 2GB or 500MB: examinations are read in turn, and "
-        "only their features stay. Default: all images of a column.",
+        help="Memory for arrays, as 2GB or 500MB: examinations are read in turn, their features "
+        "go to a file, and models are fitted within it. Default: all is in memory.",
+    ),
+]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder that keeps the features of images: an interrupted run that is started again "
+        "goes on where it was, and damaged parts are made anew.",
     ),
 ]
 Suv = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastmm.commands.choices import Device, Ids
+from fastmm.commands.choices import Device, Ids, MemoryLimit
 from fastmm.commands.options import NOTICE
 
 __all__ = ["predict"]
@@ -41,6 +41,7 @@ def predict(
         ),
     ] = False,
     device: Device = "auto",
+    memory_limit: MemoryLimit = None,
     ids: Ids = False,
 ) -> None:
     """Apply a trained model to new examinations."""
@@ -51,7 +52,7 @@ def predict(
     with progress_bars() as task:
         file = predict_job(
             model, cohort, output, tables=table or (), ids=ids, explain=explain, device=device,
-            task=task, tell=notes.append,
+            memory_limit=memory_limit, task=task, tell=notes.append,
         )  # fmt: skip
     for note in notes:
         typer.echo(f"Note: {note}", err=True)

@@ -26,6 +26,7 @@ from fastmm.commands.choices import (
     Outside,
     Pool,
     Scheduler,
+    Store,
     Suv,
     Tables,
     Task,
@@ -82,6 +83,7 @@ def _read(
     device: Device = "auto",
     scheduler: Scheduler = None,
     memory_limit: MemoryLimit = None,
+    store: Store = None,
     output: Output = Path("fastmm-train"),
     ids: Ids = False,
 ) -> dict[str, Any]:
@@ -109,6 +111,7 @@ def _read(
         "device": device,
         "scheduler": scheduler,
         "memory_limit": memory_limit,
+        "store": store,
         "ids": ids,
         "kind": task,
     }

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmm._check import integer, one_of
 from fastmm.blocks import Block, spread_slices
+from fastmm.fusion.row_parts import over_parts
 from fastmm.pairwise import rbf_kernel
 
 __all__ = ["KERNEL_SOLVERS", "Similar", "similar_cases", "training_cases"]
@@ -54,7 +55,8 @@ def similar_cases(
     Returns
     -------
     Similar
-        Of "svm" with stacked features among its support vectors, which are all it keeps.
+        Of "svm" with stacked features among its support vectors, which are all it keeps; of
+        "lssvm" that took few rows as centres among these.
         Where slices are rows, of the mean similarity of all slices.
 
     Raises
@@ -65,28 +67,34 @@ def similar_cases(
     check_is_fitted(model, "fusion_")
     if model.solver not in KERNEL_SOLVERS:
         raise ValueError(f'Similar cases need `solver` "lssvm" or "svm", got "{model.solver}".')
-    blocks, owner = spread_slices(model.extract(X))
-    cases = model.cases_["row"][""]
     if model.fusion == "late":
         one_of(modality, "modality", tuple(model.fusion_.members_))
+    elif modality is not None:
+        raise ValueError("`modality` is for late fusion, where each has its own kernel.")
+    wanted = integer(count, "count")
+    found = over_parts(model, X, lambda part: _nearest(model, part, wanted, modality), 2)
+    return Similar(**found)
+
+
+def _nearest(model: Any, part: dict[str, Block], wanted: int, modality: Any) -> dict[str, Any]:
+    blocks, owner = spread_slices(part)
+    cases, labels = model.cases_["row"][""], _labels(model)
+    here = np.ones(len(next(iter(blocks.values())).present), bool)
+    if model.fusion == "late":
         name = str(modality)
         here, cases = blocks[name].present, model.cases_["row"][name]
         blocks = {name: blocks[name].take(here)}
-        model, labels = model.fusion_.members_[name], _labels(model)
-    else:
-        if modality is not None:
-            raise ValueError("`modality` is for late fusion, where each has its own kernel.")
-        here, labels = np.ones(len(next(iter(blocks.values())).present), bool), _labels(model)
-    known, kernel = _kernel(model, blocks)
+        model = model.fusion_.members_[name]
+    known = _known(model)
+    kernel = _kernel(model, blocks) if here.any() else np.zeros((0, cases[known].size))
     columns, at = np.unique(cases[known], return_inverse=True)
     kernel = _means(kernel.T, at, len(columns)).T
     rows = np.arange(len(here)) if owner is None else owner
     kernel = _means(kernel, rows[here], int(rows.max()) + 1)
-    kept = min(integer(count, "count"), len(columns))
-    order = np.argsort(-kernel, axis=1, kind="stable")[:, :kept]
+    order = np.argsort(-kernel, axis=1, kind="stable")[:, : min(wanted, len(columns))]
     similarity = np.take_along_axis(kernel, order, axis=1)
     found = np.where(np.isnan(similarity), -1, columns[order])
-    return Similar(found, similarity, labels[np.maximum(found, 0)])
+    return {"rows": found, "similarity": similarity, "labels": labels[np.maximum(found, 0)]}
 
 
 def training_cases(model: Any, rows: Any, labels: Any) -> dict[str, Any] | None:
@@ -110,13 +118,21 @@ def _labels(model: Any) -> Any:
     return model.classes_[labels] if hasattr(model, "classes_") else labels
 
 
-def _kernel(model: Any, blocks: Mapping[str, Block]) -> tuple[Any, Any]:
-    """Return which training rows a machine knows, and the kernel with them."""
+def _known(model: Any) -> Any:
+    """Return which training rows a machine knows."""
+    machine = model.solver_
+    if getattr(machine, "component_indices_", None) is not None:
+        return machine.component_indices_
+    support = model.solver == "svm" and model.fusion != "kernel"
+    return machine.support_ if support else slice(None)
+
+
+def _kernel(model: Any, blocks: Mapping[str, Block]) -> Any:
+    """Return the kernel of rows with those that the machine knows."""
     fused, machine = model.fusion_.transform(blocks), model.solver_
     if model.fusion == "kernel":
-        return slice(None), fused
-    known = machine.support_ if model.solver == "svm" else slice(None)
-    return known, rbf_kernel(fused, machine.X_fit_, gamma=float(machine.gamma_)).astype(float)
+        return fused
+    return rbf_kernel(fused, machine.X_fit_, gamma=float(machine.gamma_)).astype(float)
 
 
 def _means(values: Any, owner: Any, count: int) -> Any:

@@ -56,7 +56,7 @@ class Design(NamedTuple):
 
 def make_design(plan: Plan, kind: str, names: Sequence[str], blocks: Mapping[str, Block]) -> Design:
     """Return the matrix of some modalities, over all rows of their blocks."""
-    own, owner = spread_slices({name: blocks[name] for name in names})
+    own, owner = spread_slices({name: blocks[name].read() for name in names})
     several = plan.fusion == "kernel"
     fusion = BlockFusion("kernel" if several else "stack", plan.interactions)
     matrix = fusion.fit(own, plan.modalities)

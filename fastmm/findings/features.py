@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from fastmm.blocks import Block, Examinations, join_blocks
+from fastmm.blocks import Block, BlockFile, Examinations
 from fastmm.cohort import Cohort
 from fastmm.examinations import load_in_turn
+from fastmm.findings.kept_features import kept_block, pictures_of
 from fastmm.findings.unreadable import naming_rows
 from fastmm.modalities import ImageModality
 from fastmm.stopwatch import Stopwatch
@@ -25,6 +27,7 @@ def extract_blocks(
     task: Callable[[str], Progress],
     shown: int,
     limit: int | None = None,
+    store: Path | None = None,
 ) -> tuple[dict[str, Block], dict[str, list[Any]]]:
     """Read the modalities of a cohort and compute their features.
 
@@ -41,7 +44,10 @@ def extract_blocks(
     shown : int
         How many examinations to return an image of.
     limit : int or None
-        Bytes for images at a time; None: all of a modality are in memory at once.
+        Bytes for images at a time, whose features go to a temporary file; None: all of a
+        modality are in memory at once.
+    store : Path or None
+        Folder that keeps features; see `kept_block`.
 
     Returns
     -------
@@ -57,10 +63,19 @@ def extract_blocks(
             with watch("tables"):
                 blocks[name] = modality.extract(cohort.tables[name])
             continue
-        parts, pictures[name] = [], []
+        if store is not None:
+            with watch("read and features (kept)"):
+                told, scans = task(f"read {name}"), cohort.scans(name)
+                with naming_rows(name, modality, scans, device):
+                    blocks[name] = kept_block(modality, scans, name, store, device, limit, told)
+                    pictures[name] = pictures_of(modality, scans, device, shown, limit)
+            continue
+        file, pictures[name] = BlockFile(), []
         for loaded in _loaded(modality, cohort.scans(name), device, watch, task, name, limit):
             with watch("features") as stage:
-                parts.append(modality.extract(loaded))
+                block = modality.extract(loaded)
+                if limit is not None:
+                    file.append(block)
                 stage.images += _count(loaded.images)
             for slices in loaded.images:
                 if slices is not None and len(pictures[name]) < shown:
@@ -68,7 +83,7 @@ def extract_blocks(
                     pictures[name].append(slices[len(slices) // 2].copy())
                 del slices
             del loaded
-        blocks[name] = parts[0] if len(parts) == 1 else join_blocks(parts)
+        blocks[name] = block if limit is None else file.block()
     return blocks, pictures
 
 

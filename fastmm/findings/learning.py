@@ -16,7 +16,9 @@ import numpy as np
 from fastmm._space import Space
 from fastmm.blocks import Block
 from fastmm.findings.designs import Design, make_design
+from fastmm.findings.room import curve_bytes
 from fastmm.findings.validation import Plan, Validated
+from fastmm.fusion.fused_solvers import form_of
 from fastmm.solve.areas import roc_auc
 from fastmm.solve.group_names import encode_groups
 from fastmm.solve.kernel.kernel_ridge_search import KernelRidgeCV
@@ -40,7 +42,9 @@ _FEW = 400  # rows, whose many small products are slower on several threads than
 def learning_curve(
     plan: Plan, found: Validated, blocks: Mapping[str, Block], *, seed: int = 0
 ) -> dict[str, Any] | None:
-    """Return the areas by number of training patients; None where there is no closed form.
+    """Return the areas by number of training patients.
+
+    None where there is no closed form, or where its rows have no room under the plan's limit.
 
     Machines with other losses stand on the least squares of the same kernel, late fusion
     on the features side by side.
@@ -50,6 +54,9 @@ def learning_curve(
     rng = np.random.default_rng(seed)
     kept = _some(found.groups, found.y, rng)
     own = {name: blocks[name].take(found.rows).take(kept) for name in found.names}
+    form = form_of("kernel" if plan.fusion == "kernel" else "stack", found.model)
+    if plan.memory_limit is not None and curve_bytes(own, form, MOST_ROWS) > plan.memory_limit:
+        return None
     design = make_design(plan, found.model, found.names, own)
     y, patients = found.y[kept], encode_groups(found.groups[kept], len(kept))
     kernel, count = design.kernel(), int(patients.max()) + 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,11 +30,17 @@ def read_blocks(
     *,
     scheduler: str | None = None,
     memory_limit: int | str | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> tuple[dict[str, Block], dict[str, Any]]:
     """Return the features of each modality, and some images as the model sees them."""
     limit = check_limit(memory_limit)
     if scheduler is None:
-        blocks, images = extract_blocks(cohort, modalities, device, watch, task, _PICTURES, limit)
+        folder = None if store is None else Path(store)
+        blocks, images = extract_blocks(
+            cohort, modalities, device, watch, task, _PICTURES, limit, folder
+        )
+    elif store is not None:
+        raise ValueError("`store` keeps what this machine computes; leave out `scheduler`.")
     else:
         from fastmm.findings.cluster import extract_on_cluster
 

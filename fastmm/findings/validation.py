@@ -56,19 +56,28 @@ class Plan:
         How modalities are fused.
     interactions : bool
         Whether kernels are fused as a product.
+    memory_limit : int or None
+        Bytes that a fit may take.
     """
 
     modalities: Mapping[str, Any]
     models: tuple[str, ...]
     fusion: str
     interactions: bool
+    memory_limit: int | None = None
 
     def classifier(self, kind: str, names: Sequence[str]) -> MultimodalClassifier:
         """Return the model of some modalities, not fitted."""
         own = {name: self.modalities[name] for name in names}
         # Where there is one modality, there is nothing to combine.
         fusion = "stack" if self.fusion == "late" and len(own) == 1 else self.fusion
-        return MultimodalClassifier(own, solver=kind, fusion=fusion, interactions=self.interactions)
+        return MultimodalClassifier(
+            own,
+            solver=kind,
+            fusion=fusion,
+            interactions=self.interactions,
+            memory_limit=self.memory_limit,
+        )
 
     def final(self) -> MultimodalClassifier:
         """Return the model that is fitted to all rows in the end, not fitted."""

@@ -15,6 +15,7 @@ from fastmm.fuse import StackedFeatures, stack_features
 from fastmm.fusion.fused_kernels import FusedKernel, combine, shares
 from fastmm.grams.matrices import scale_gamma
 from fastmm.pairwise import rbf_kernel
+from fastmm.streams.picked_rows import PickedRows
 
 __all__ = ["BlockFusion"]
 
@@ -72,21 +73,14 @@ class BlockFusion:
         self, blocks: Mapping[str, Block], modalities: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Learn means, scales and categories; return standardised rows, and which are there."""
-        self.table_: dict[str, Any] = {}
-        self.scaling_: dict[str, StackedFeatures] = {}
-        self.slices_: dict[str, slice] = {}
-        self.weights_: dict[str, float] = dict.fromkeys(blocks, 1.0)
-        start = 0
+        self.begin(blocks)
         for name, block in blocks.items():
-            if not block.present.any():
-                raise ValueError(f"Modality {name!r} must be there in at least one row.")
             own = block.take(block.present)
             if isinstance(own.values, Columns):
-                self.table_[name] = modalities[name].encoder().fit(own.values)
-            values = self._numbers(name, own.values)
+                self.encode(name, own.values, modalities)
+            values = self.numbers(name, own.values)
             stacked = stack_features({name: values}, weights={name: values.shape[1] ** -0.5})
-            self.scaling_[name] = replace(stacked, X=None)
-            self.slices_[name] = slice(start, start := start + values.shape[1])
+            self.keep(name, replace(stacked, X=None))
         rows, present = self.standardised(blocks)
         if self.kind == "stack":
             self.gamma_ = {"": scale_gamma(self.fuse(rows, present))}
@@ -94,6 +88,26 @@ class BlockFusion:
             self.gamma_ = {n: scale_gamma(rows[n][present[n]]) for n in rows}
             self.train_, self.present_ = rows, present
         return rows, present
+
+    def begin(self, blocks: Mapping[str, Block]) -> None:
+        """Forget what was learned; refuse modalities that no row has."""
+        self.table_: dict[str, Any] = {}
+        self.scaling_: dict[str, StackedFeatures] = {}
+        self.slices_: dict[str, slice] = {}
+        self.weights_: dict[str, float] = dict.fromkeys(blocks, 1.0)
+        for name, block in blocks.items():
+            if not block.present.any():
+                raise ValueError(f"Modality {name!r} must be there in at least one row.")
+
+    def encode(self, name: str, columns: Columns, modalities: Mapping[str, Any]) -> None:
+        """Learn the categories of a table."""
+        self.table_[name] = modalities[name].encoder().fit(columns)
+
+    def keep(self, name: str, scaling: StackedFeatures) -> None:
+        """Take the means and scales of a modality, the next in the stacked matrix."""
+        start = max((at.stop for at in self.slices_.values()), default=0)
+        self.scaling_[name] = scaling
+        self.slices_[name] = slice(start, start + scaling.factor.size)
 
     def kernel(self, rows: dict[str, Any], present: dict[str, Any], form: str) -> FusedKernel:
         """Return the training kernel as a function of weights and widths."""
@@ -125,7 +139,7 @@ class BlockFusion:
         for name, here in present.items():
             out = np.zeros((len(here), self.scaling_[name].factor.size), np.float32)
             if here.any():
-                own = self._numbers(name, blocks[name].take(here).values)
+                own = self.numbers(name, blocks[name].take(here).values)
                 out[here] = self.scaling_[name].apply({name: own})
             rows[name] = out
         return rows, present
@@ -154,7 +168,8 @@ class BlockFusion:
         """Return the names of a table's features, None for images."""
         return self.table_[name].feature_names_ if name in self.table_ else None
 
-    def _numbers(self, name: str, values: Any) -> Any:
+    def numbers(self, name: str, values: Any) -> Any:
+        """Return features as a matrix in memory: tables encoded, rows on disk read."""
         if isinstance(values, Columns):
             return self.table_[name].transform(values)
-        return values
+        return values[:] if isinstance(values, PickedRows) else values

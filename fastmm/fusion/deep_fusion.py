@@ -82,7 +82,7 @@ class DeepFusion:
                     values[block.present] = own
                 values = values.astype(np.float32)
             else:
-                values = block.values
+                values = block.read().values
                 if modality.features == "pixels":
                     values = values.reshape(len(values), -1, *modality.shape)
                     values = values[:, 0] if values.shape[1] == 1 else values

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FusedKernel", "combine", "shares", "squared_distances"]
+__all__ = ["FusedKernel", "combine", "inner_products", "shares", "squared_distances"]
 
+_COLUMNS = 2048
 Present = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -43,9 +44,21 @@ def combine(
 
 def squared_distances(rows: Any, others: Any) -> Any:
     """Return |x - y|^2 of rows, float64."""
-    rows, others = np.asarray(rows, np.float64), np.asarray(others, np.float64)
-    norms = [np.einsum("ij,ij->i", each, each) for each in (rows, others)]
-    return np.maximum(norms[0][:, None] + norms[1] - 2 * rows @ others.T, 0.0)
+    norms = [np.einsum("ij,ij->i", each, each, dtype=np.float64) for each in (rows, others)]
+    return np.maximum(norms[0][:, None] + norms[1] - 2 * inner_products(rows, others), 0.0)
+
+
+def inner_products(rows: Any, others: Any) -> Any:
+    """Return <x, y> of rows, float64, of which no copy is made but of some columns."""
+    found: Any = None
+    for start in range(0, max(1, rows.shape[1]), _COLUMNS):
+        some = slice(start, start + _COLUMNS)
+        left = np.asarray(rows[:, some], np.float64)
+        # The same matrix twice takes half the work.
+        right = left if others is rows else np.asarray(others[:, some], np.float64)
+        part = left @ right.T
+        found = part if found is None else np.add(found, part, out=found)
+    return found
 
 
 class FusedKernel:
@@ -76,7 +89,7 @@ class FusedKernel:
     ) -> None:
         self.names, self.present, self.form = list(rows), present, form
         self.gammas, self.interactions = gammas, interactions
-        product = squared_distances if form == "rbf" else _inner
+        product = squared_distances if form == "rbf" else inner_products
         self.parts = {name: product(own, own) for name, own in rows.items()}
 
     @property
@@ -158,7 +171,3 @@ class FusedKernel:
                 factor = here if kernels is None else (here[:, None] & here) * kernels[other]
                 product = product * (1 + self.weights[other] * factor)
         return product
-
-
-def _inner(rows: Any, others: Any) -> Any:
-    return np.asarray(rows, np.float64) @ np.asarray(others, np.float64).T

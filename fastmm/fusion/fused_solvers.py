@@ -45,6 +45,7 @@ def solve(
     gamma: Any,
     weight: Any,
     groups: Any,
+    limit: int | None = None,
 ) -> Solved:
     """Fit a solver to the fused matrix.
 
@@ -64,10 +65,14 @@ def solve(
         Width of the RBF kernel of "joint".
     weight, groups : array of shape (n,), or None
         Weights and patients of the rows.
+    limit : int or None
+        Bytes that a fit to rows on disk may take.
     """
     if form == "linear":
-        return _linear(solver, design, targets, penalties, weight, groups)
-    given = {"kernel": "precomputed"} if form == "rbf" else {"kernel": "rbf", "gamma": gamma}
+        return _linear(solver, design, targets, penalties, weight, groups, limit)
+    given: dict[str, Any] = {"kernel": "precomputed"}  # which is there, and was found to fit
+    if form != "rbf":
+        given = {"kernel": "rbf", "gamma": gamma, "memory_limit": limit}
     if codes is None:
         model = KernelRidgeCV(penalties, fit_intercept=True, **given)
         model.fit(design, targets, sample_weight=weight, groups=groups)
@@ -87,11 +92,17 @@ def centred(held_out: Any, targets: Any, folds: Folds, weight: Any) -> Any:
 
 
 def _linear(
-    solver: str, design: Any, targets: Any, penalties: Sequence[float], weight: Any, groups: Any
+    solver: str,
+    design: Any,
+    targets: Any,
+    penalties: Sequence[float],
+    weight: Any,
+    groups: Any,
+    limit: int | None,
 ) -> Solved:
     from scipy.linalg import LinAlgWarning
 
-    model = RidgeCV([0.0] if solver == "linear" else penalties)
+    model = RidgeCV([0.0] if solver == "linear" else penalties, memory_limit=limit)
     with warnings.catch_warnings():
         # More columns than rows are the rule here, and the solution of least norm what is
         # documented.

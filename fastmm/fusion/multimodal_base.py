@@ -15,12 +15,17 @@ from fastmm._space import Space
 from fastmm.blocks import Block, spread_slices
 from fastmm.fusion.block_fusion import BlockFusion
 from fastmm.fusion.deep_fusion import DeepFusion
+from fastmm.fusion.extraction import extract_block
 from fastmm.fusion.fused_solvers import centred, form_of, solve
 from fastmm.fusion.late_fusion import LateFusion
 from fastmm.fusion.novelty import Novelty
+from fastmm.fusion.room import TUNED_ROWS, solver_room
+from fastmm.fusion.row_parts import bytes_in_memory, bytes_of_network, score_parts, take_rows
+from fastmm.fusion.training_rows import RowsInMemory, RowsOnDisk
 from fastmm.fusion.tuning import tune
 from fastmm.solve.grouped import Folds, make_folds
 from fastmm.solve.threads import one_thread, scipy_threads_only
+from fastmm.streams.limits import check_limit, refuse_below
 
 __all__ = ["Multimodal"]
 
@@ -28,7 +33,6 @@ _ALPHAS = (1e-3, 1e3)
 _NEARBY = tuple(10.0**e for e in (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75))
 _NEARBY_SVM = (0.2, 1.0, 5.0)  # each is a solve for every group
 _FEW = 400  # rows, whose many small products are slower on several threads than on one
-_MOST = 1500  # rows: the search costs n^3 for each of its steps
 
 
 class Rows(NamedTuple):
@@ -82,7 +86,9 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
         if absent:
             raise ValueError(f"`X` must have the modalities {', '.join(absent)}.")
         blocks = {
-            name: X[name] if isinstance(X[name], Block) else modality.extract(X[name])
+            name: X[name]
+            if isinstance(X[name], Block)
+            else extract_block(modality, X[name], self._limit())
             for name, modality in self.modalities.items()
         }
         counts = {name: len(block.present) for name, block in blocks.items()}
@@ -90,10 +96,15 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"`X` must have one number of rows, got {counts}.")
         return blocks
 
+    def _limit(self) -> int | None:
+        # Models of files that were written before have no such parameter.
+        return check_limit(getattr(self, "memory_limit", None))
+
     def check_options(self) -> None:
         """Refuse parameters that cannot be, before any data is read."""
         one_of(self.fusion, "fusion", ("stack", "kernel", "late"))
         one_of(self.solver, "solver", self.solvers)
+        self._limit()
         if self.fusion == "kernel" and self.solver in ("ridge", "linear", "deep"):
             others = " or ".join(f'"{s}"' for s in self.solvers if s in ("lssvm", "svm"))
             own = '; leave `fusion` at "stack", or "late"' if self.solver == "deep" else ""
@@ -153,37 +164,43 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
             self.fusion_ = LateFusion(self)
             return self.fusion_.fit(rows, members, progress)
         if self.solver == "deep":
+            refuse_below(bytes_of_network(rows.blocks), self._limit(), "networks hold all features")
             self.fusion_ = DeepFusion(self.modalities)
             return self.fusion_.fit(rows, progress)
         self.fusion_ = BlockFusion(self.fusion, self.interactions)
-        standardised, present = self.fusion_.learn(rows.blocks, self.modalities)
+        form = form_of(self.fusion, self.solver)
+        source = self._source(rows, form)
         if isinstance(self.weights, Mapping):
             self.fusion_.weigh(self.weights)
-        form = form_of(self.fusion, self.solver)
-        penalties = self._tune(rows, standardised, present, form)
-        design = self.fusion_.fuse(standardised, present)
+        penalties = self._tune(rows, source, form)
+        design, looked_at = source.design()
         self.solver_, held_out = solve(
             self.solver, form, design, rows.targets, rows.codes, penalties,
             self.fusion_.gamma_.get(""), rows.weight, rows.groups,
+            solver_room(source.limit, rows.targets.size, len(penalties)),
         )  # fmt: skip
         self.novelty_ = Novelty(form, self.fusion_.gamma_.get("", 0.0))
-        self.novelty_.fit(design, self._alpha(), rows.groups)
+        self.novelty_.fit(looked_at, self._alpha(), rows.groups)
         return held_out
 
-    def _tune(self, rows: Rows, standardised: Any, present: Any, form: str) -> list[float]:
+    def _source(self, rows: Rows, form: str) -> RowsInMemory | RowsOnDisk:
+        """Return the rows in memory where the fit has room there, else in parts."""
+        limit, blocks = self._limit(), rows.blocks
+        tuned = form != "linear" or (self.weights == "tuned" and len(blocks) > 1)
+        if limit is None or bytes_in_memory(blocks, form, tuned) <= limit:
+            return RowsInMemory(self.fusion_, blocks, self.modalities)
+        return RowsOnDisk(self.fusion_, blocks, self.modalities, form, tuned, limit)
+
+    def _tune(self, rows: Rows, source: Any, form: str) -> list[float]:
         """Search weights and widths; return the penalties that are left to choose from."""
         given = self._penalties()
-        free = self.weights == "tuned" and len(present) > 1
+        free = self.weights == "tuned" and len(rows.blocks) > 1
         if self.solver == "linear" and not free:
             return [0.0]
         if not free and form == "linear":
             return given or [10.0**e for e in np.arange(-3, 3.25, 0.5)]
         folds, chosen = _some(rows)
-        kernel = self.fusion_.kernel(
-            {name: own[chosen] for name, own in standardised.items()},
-            {name: here[chosen] for name, here in present.items()},
-            form,
-        )
+        kernel = self.fusion_.kernel(*source.pick(chosen), form)
         targets = rows.targets.reshape(len(rows.targets), -1)[chosen]
         root = np.ones(len(targets)) if rows.weight is None else np.sqrt(rows.weight[chosen])
         low, high = (min(given), max(given)) if given else _ALPHAS
@@ -220,8 +237,21 @@ class Multimodal(BaseEstimator):  # type: ignore[misc]
 
     def score_rows(self, blocks: Mapping[str, Block]) -> Any:
         """Return scores or predictions of prepared rows."""
+        parts = self.parts(blocks)
+        if len(parts) < 2:
+            return self._scored(blocks)
+        return np.concatenate([self._scored(take_rows(blocks, part)) for part in parts])
+
+    def parts(self, blocks: Mapping[str, Block], copies: int = 1) -> list[Any]:
+        """Cut rows into parts, as numbers, that fit: one where they are not to be parted.
+
+        `copies` says how many values a row becomes, for each of its features.
+        """
+        return score_parts(self, blocks, self._limit(), copies)
+
+    def _scored(self, blocks: Mapping[str, Block]) -> Any:
         if self.fusion == "late" or self.solver == "deep":
-            return self.fusion_.predict(blocks)
+            return self.fusion_.predict({name: block.read() for name, block in blocks.items()})
         return outputs(self.solver_, self.fusion_.transform(blocks))
 
 
@@ -245,10 +275,10 @@ def _some(rows: Rows) -> tuple[Folds, np.ndarray[Any, Any]]:
     """Return the rows to tune on, of whole groups, and their folds: not more than can be paid."""
     n = len(rows.targets)
     folds = make_folds(n, rows.groups)
-    if n <= _MOST:
+    if n <= TUNED_ROWS:
         return folds, np.arange(n)
     order = np.random.default_rng(0).permutation(folds.n_folds)
     ends = np.cumsum(np.bincount(folds.codes)[order])
-    kept = order[: max(2, int((ends <= _MOST).sum()))]
+    kept = order[: max(2, int((ends <= TUNED_ROWS).sum()))]
     chosen = np.flatnonzero(np.isin(folds.codes, kept))
     return make_folds(len(chosen), folds.codes[chosen]), chosen

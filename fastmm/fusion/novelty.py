@@ -10,11 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmm.blocks import Block, spread_slices
 from fastmm.fusion.fused_kernels import squared_distances
+from fastmm.fusion.room import NOVEL_ROWS
+from fastmm.fusion.row_parts import over_parts
 from fastmm.solve.grouped import make_folds
 
 __all__ = ["Novelty", "leverage"]
-
-_MOST = 1000  # training rows that are kept: an eigendecomposition of them is made
 
 
 class Novelty:
@@ -48,16 +48,16 @@ class Novelty:
 
     def fit(self, design: Any, alpha: float, groups: Any) -> Novelty:
         """Learn what the training rows look like; an `alpha` of 0 becomes a small one."""
-        rows: Any = np.asarray(design, np.float64)
-        n = len(rows)
+        n = len(design)
         codes = make_folds(n, groups).codes
-        chosen = np.arange(n)
-        if n > _MOST:
-            chosen = np.sort(np.random.default_rng(0).permutation(n)[:_MOST])
-            rows, alpha = rows[chosen], alpha * _MOST / n
+        chosen, some = np.arange(n), design
+        if n > NOVEL_ROWS:
+            chosen = np.sort(np.random.default_rng(0).permutation(n)[:NOVEL_ROWS])
+            some, alpha = design[chosen], alpha * NOVEL_ROWS / n
         if self.form == "rbf":
-            rows = rows[:, chosen]
+            some = some[:, chosen]
             self.chosen_ = chosen
+        rows: Any = np.asarray(some, np.float64)
         self.mean_: Any = rows.mean(axis=0) if self.form == "linear" else None
         self.rows_ = rows.astype(np.float32) if self.form == "joint" else None
         kernel = self._kernel(rows, rows)
@@ -120,13 +120,17 @@ def leverage(model: Any, X: Mapping[str, Any]) -> Any:
         of slices that are rows the largest. NaN for "deep", which knows no leverage.
     """
     check_is_fitted(model, "fusion_")
-    blocks, owner = spread_slices(model.extract(X))
-    found = _leverage(model, blocks)
-    if owner is None:
-        return found
-    largest = np.zeros(int(owner.max()) + 1)
-    np.maximum.at(largest, owner, found)
-    return largest
+
+    def far(part: dict[str, Block]) -> dict[str, Any]:
+        blocks, owner = spread_slices(part)
+        found = _leverage(model, blocks)
+        if owner is None:
+            return {"": found}
+        largest = np.zeros(int(owner.max()) + 1)
+        np.maximum.at(largest, owner, found)
+        return {"": largest}
+
+    return over_parts(model, X, far, 2)[""]
 
 
 def _leverage(model: Any, blocks: Mapping[str, Block]) -> Any:

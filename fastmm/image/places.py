@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from itertools import product
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = ["Places", "cubic_table", "linear_table", "no_overlap"]
 
 _MOST_BITS = 48  # behind the point: an error of 1e-12 voxel after a thousand steps
 _FEWEST_BITS = 32
+_MARGIN = 3  # voxels around a part of a source: more than interpolation reaches
 
 
 class Places:
@@ -33,6 +35,29 @@ class Places:
             )
         self.matrix = np.rint(np.ldexp(index_map, self.shift)).astype(np.int64)
         self._corners = corners.astype(np.int64) @ self.matrix[:, :3].T + self.matrix[:, 3]
+
+    def slab(self, first: int, stop: int) -> tuple[Places, tuple[slice, ...]]:
+        """Return the places of some output slices, and the box of the source they refer to.
+
+        The box holds all voxels that they are interpolated from.
+        """
+        part = copy(self)
+        part.matrix = self.matrix.copy()
+        part.matrix[:, 3] += first * self.matrix[:, 0]
+        part.after = (stop - first, *self.after[1:])
+        corners = np.array(list(product(*((0, n - 1) for n in part.after))), np.int64)
+        reached = corners @ part.matrix[:, :3].T + part.matrix[:, 3]
+        box = []
+        for axis, size in enumerate(self.before):
+            low = min(max((int(reached[:, axis].min()) >> self.shift) - _MARGIN, 0), size - 1)
+            high = max(
+                min((int(reached[:, axis].max()) >> self.shift) + _MARGIN + 1, size), low + 1
+            )
+            box.append(slice(low, high))
+            part.matrix[axis, 3] -= low << self.shift
+        part.before = tuple(own.stop - own.start for own in box)
+        part._corners = corners @ part.matrix[:, :3].T + part.matrix[:, 3]
+        return part, tuple(box)
 
     def apart(self) -> bool:
         """Say whether, along some axis, all of the grid lies to one side of the source."""

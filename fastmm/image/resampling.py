@@ -16,9 +16,12 @@ from fastmm._space import enter
 from fastmm.errors import LimitError
 from fastmm.image.interpolating import interpolate, supported
 from fastmm.image.places import Places, no_overlap
+from fastmm.image.resampling_slabs import resample_slabs
 from fastmm.image.voxel_grids import Grid, grid_of, index_map, respaced
 from fastmm.read import limits
 from fastmm.read.volume import Volume
+from fastmm.streams.limits import check_limit
+from fastmm.streams.sources import is_source, open_source
 
 __all__ = ["resample"]
 
@@ -31,6 +34,8 @@ def resample(
     like: Volume | None = None,
     interpolation: str = "linear",
     fill: float | None = None,
+    memory_limit: int | str | None = None,
+    out: Any = None,
 ) -> Volume:
     r"""Resample a volume in patient space, on a new spacing or on another volume's grid.
 
@@ -60,6 +65,14 @@ def resample(
         which may overshoot. Beyond the outermost centres the nearest ones are repeated.
     fill : float, optional
         Value of voxels that are not valid. The lowest valid value of `volume` if None.
+    memory_limit : int or str, optional
+        Bytes that the call may take beside what is in memory already, such as "2GB": slices
+        are made some at a time, each from where its voxels lie in an array on disk
+        (memory-mapped, zarr). On the host. The result counts, unless `out` is given, and a
+        byte for each voxel where some are not valid.
+    out : array, optional
+        Where the array of the result goes: a NumPy, memory-mapped or zarr array of its shape
+        and dtype.
 
     Returns
     -------
@@ -76,7 +89,8 @@ def resample(
         If an argument has no allowed value, or not exactly one of `spacing` and `like` is
         given, or `fill` is None but no valid voxel has a finite value.
     TypeError
-        If `volume` or `like` is no Volume, or the array and `valid` are on two devices.
+        If `volume` or `like` is no Volume, or the array and `valid` are on two devices, or
+        on a GPU with `memory_limit` or `out`.
     GeometryError
         If a spacing or affine that is needed is not known or singular, spacing and affine
         contradict each other, or no valid voxel of `volume` lies on the new grid.
@@ -129,6 +143,8 @@ def resample(
     else:
         given = "neither" if like is None else "both"
         raise ValueError(f"Exactly one of `spacing` and `like` must be given, got {given}.")
+    if memory_limit is not None or out is not None or is_source(volume.array):
+        return _in_slabs(volume, grid, matrix, interpolation, value, memory_limit, out)
     arrays = {"volume.array": volume.array, "volume.valid": volume.valid}
     space, (array, mask), leave = enter(**arrays)
     real(array, "volume.array")
@@ -154,14 +170,45 @@ def resample(
         if bool(valid.all()):
             valid = None
     shape = (*array.shape[:-3], *grid.shape)
+    return _on_grid(
+        volume,
+        grid,
+        leave(out.reshape(shape)),
+        None if valid is None else leave(_for_each(space.xp, valid, shape)),
+    )
+
+
+def _on_grid(volume: Volume, grid: Grid, array: Any, valid: Any) -> Volume:
     return replace(
         volume,
-        array=leave(out.reshape(shape)),
-        valid=None if valid is None else leave(_for_each(space.xp, valid, shape)),
+        array=array,
+        valid=valid,
         spacing=grid.spacing,
         affine=grid.affine,
         positions=grid.positions(),
     )
+
+
+def _in_slabs(
+    volume: Volume, grid: Grid, matrix: Any, method: str, fill: float | None, limit: Any, out: Any
+) -> Volume:
+    """Do the same some slices at a time."""
+    source = open_source(volume.array)
+    if source.space.kind != "cpu":
+        raise TypeError(
+            "`memory_limit` and `out` of `resample` are for arrays on the host or on disk, got one "
+            f"on {source.space}."
+        )
+    real(volume.array, "volume.array")
+    dtype = dtype_of_result(source.dtype)
+    if out is None:
+        _check_size(grid, math.prod(source.shape[:-3]), dtype)
+    places = Places(matrix, source.shape[-3:], grid.shape)
+    if places.apart():
+        raise no_overlap()
+    room = check_limit(limit)
+    given = (volume.array, volume.valid, places, method, fill, dtype, room, out)
+    return _on_grid(volume, grid, *resample_slabs(*given))
 
 
 def _lowest(xp: Any, array: Any, mask: Any) -> float:

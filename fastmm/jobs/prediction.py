@@ -11,12 +11,15 @@ import numpy as np
 from fastmm.blocks import Block
 from fastmm.cohort import Cohort, read_cohort
 from fastmm.findings.unreadable import naming_rows
+from fastmm.fusion.extraction import block_of_files
 from fastmm.fusion.novelty import leverage
 from fastmm.jobs.joined_tables import find_tables
 from fastmm.modalities import ImageModality
 from fastmm.model_file import load_model, load_notes
 from fastmm.prediction.explanation import explain_predictions
 from fastmm.prediction.files import write_numbers, write_predictions
+from fastmm.prediction.scans import ScansInTurn
+from fastmm.streams.limits import check_limit
 
 if TYPE_CHECKING:
     from fastmm.study import Task
@@ -35,6 +38,7 @@ def predict_job(
     ids: bool = False,
     explain: bool = False,
     device: str = "auto",
+    memory_limit: int | str | None = None,
     task: Task | None = None,
     tell: Callable[[str], object] = lambda note: None,
 ) -> Path:
@@ -46,8 +50,10 @@ def predict_job(
 
     `tables` are other files for the tables that the training joined, as "NAME=FILE.csv:KEY".
     With `explain`, the folder also gets the files of `explain_predictions`. `tell` is called
-    with each note that a reader of the predictions should know.
+    with each note that a reader of the predictions should know. Under a `memory_limit` scans
+    are read some at a time, again where they are explained, and rows scored in parts.
     """
+    limit = check_limit(memory_limit)
     single = output.suffix.lower() == ".csv"
     if explain and single:
         raise ValueError("`--explain` writes several files; give a folder as `--output`.")
@@ -56,6 +62,8 @@ def predict_job(
     file = output if single else output / "predictions.csv"
     _keep(file, model_file, cohort_file)
     model, notes = load_model(model_file), load_notes(model_file)
+    if limit is not None:
+        model.set_params(memory_limit=limit)
     if not {"group", "images", "tables"} <= set(notes):
         raise ValueError(f"{model_file.name} was not written by `fastmm train`.")
     if ids and notes["group"] is None:
@@ -72,7 +80,7 @@ def predict_job(
     classes: Any = getattr(model, "classes_", ())
     if len(classes) == 2:
         tell(f"scores above 0, and probability, are of class {classes[1]}")
-    blocks, slices = _features(model, cohort, device, task, tell)
+    blocks, slices = _features(model, cohort, device, limit, task, tell)
     file.parent.mkdir(parents=True, exist_ok=True)
     group = notes["group"] if ids else None
     about = _about(model, blocks, cohort.count)
@@ -85,7 +93,7 @@ def predict_job(
         columns = {"prediction": prediction, f"low {name}": low, f"high {name}": high}
         write_numbers(file, columns, cohort.groups, group, about)
     if explain:
-        explain_predictions(model, blocks, slices, output)
+        explain_predictions(model, blocks, slices, output, limit)
     return file
 
 
@@ -122,7 +130,12 @@ def _write_classes(
 
 
 def _features(
-    model: Any, cohort: Cohort, device: str, task: Task, tell: Callable[[str], object]
+    model: Any,
+    cohort: Cohort,
+    device: str,
+    limit: int | None,
+    task: Task,
+    tell: Callable[[str], object],
 ) -> tuple[dict[str, Block], dict[str, Any]]:
     blocks: dict[str, Block] = {}
     slices: dict[str, Any] = {}
@@ -135,8 +148,12 @@ def _features(
         for column, count in owner.table_[name].unseen(blocks[name].values).items():
             tell(f"{name}: {count} cells of {column!r} hold a category that training never saw")
     for name, modality in images.items():
-        progress = task(f"read {name}")
-        scans = cohort.scans(name)
+        progress, scans = task(f"read {name}"), cohort.scans(name)
+        if limit is not None:
+            with naming_rows(name, modality, scans, device):
+                blocks[name] = block_of_files(modality, scans, device, progress, limit)
+            slices[name] = ScansInTurn(modality, scans, device, limit)
+            continue
         with naming_rows(name, modality, scans, device):
             loaded = modality.load(scans, device=device, progress=progress)
         slices[name], blocks[name] = loaded.images, modality.extract(loaded)

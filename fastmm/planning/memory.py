@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from fastmm.fusion.room import kernel_bytes, memory_fit_bytes, novelty_bytes, tuning_bytes
 from fastmm.planning import rates
 from fastmm.planning.deep_costs import axes_of
 from fastmm.planning.fit_costs import Fit
 from fastmm.planning.sizes import ImageSize, StudySize
 
-__all__ = ["base_bytes", "feature_bytes", "fit_bytes", "images_bytes", "table_bytes"]
+__all__ = [
+    "base_bytes",
+    "bounded_fit_bytes",
+    "feature_bytes",
+    "fit_bytes",
+    "images_bytes",
+    "table_bytes",
+]
 
-_FEW_ROWS, _NOVEL = 1500, 1000
 _ACTIVATIONS = 60  # float32 maps of the full size that a network keeps, for each row of a batch
 _BATCH = 32
+_MATRICES = 5  # of the smaller side, while they are diagonalised in chunks of rows
 _BUFFERS = 1.5  # of a file for each reader
 
 
@@ -53,17 +63,30 @@ def fit_bytes(fit: Fit, size: StudySize) -> float:
     if fit.solver == "deep":
         maps = sum(4.0 * _product(axes_of(image)) * 16 for image in size.images)
         return 3.0 * features + _ACTIVATIONS / 16 * _BATCH * maps
-    novel = rates.NOVEL * 8.0 * min(n, _NOVEL) ** 2
-    tuned = min(n, _FEW_ROWS)
-    kernels = rates.TUNING + len(fit.widths) + (0 if fit.form == "linear" else 2)
-    tuning = 3.0 * features + 8.0 * tuned * tuned * kernels if fit.tuned else 0.0
-    if fit.form == "linear":
-        solving = rates.DESIGN * features + rates.SQUARE * 8.0 * min(n, d) ** 2
-    else:
-        solving = 6.0 * features + rates.SYSTEM * 8.0 * n * n
+    late = fit.fusion == "late" and len(fit.widths) > 1
+    return memory_fit_bytes(n, len(fit.widths), d, fit.form, tuned=fit.tuned, late=late)
+
+
+def bounded_fit_bytes(fit: Fit, size: StudySize, limit: float) -> float:
+    """Return what a fit takes of features on disk: all of them where they fit, else the limit.
+
+    More where what is never parted takes more, which a run refuses.
+    """
+    n, d = fit.rows, fit.width
+    whole = fit_bytes(fit, size) + 4.0 * n * d
+    if whole <= limit or fit.solver == "deep":
+        return whole
     if fit.fusion == "late" and len(fit.widths) > 1:
-        tuning = 0.0
-    return max(tuning, solving, 4.0 * features + novel)
+        alone = [replace(fit, widths={m: w}, fusion="stack") for m, w in fit.widths.items()]
+        return max(bounded_fit_bytes(each, size, limit) for each in alone)
+    least = novelty_bytes(n, d, fit.form)
+    if fit.tuned:
+        least = max(least, tuning_bytes(n, len(fit.widths), d, fit.form))
+    if fit.form == "linear":
+        least = max(least, _MATRICES * 8.0 * min(n, d) ** 2)
+    if fit.form == "rbf":
+        least = max(least, kernel_bytes(n, d))
+    return max(least, limit)
 
 
 def _product(axes: tuple[int, ...]) -> float:

@@ -9,6 +9,7 @@ from fastmm.planning.cluster_costs import tasks_of
 from fastmm.planning.job import Job, feature_sets, final_fit, fit_of
 from fastmm.planning.memory import (
     base_bytes,
+    bounded_fit_bytes,
     feature_bytes,
     fit_bytes,
     images_bytes,
@@ -64,7 +65,8 @@ def study_needs(job: Job, limit: float | None = None, *, on_device: bool = False
     job : Job
         What is to be done.
     limit : float, optional
-        Bytes that images may take at a time; only their features stay.
+        Bytes that arrays may take: images are read in turn, features go to a file, and fits
+        that have no room are parted.
     on_device : bool, default False
         Whether images and their patches are on a GPU.
 
@@ -90,15 +92,18 @@ def study_needs(job: Job, limit: float | None = None, *, on_device: bool = False
         if on_device:
             device = max(device, arrays)
             arrays = 0.0
-        kept += feature_bytes(image)
+        kept += feature_bytes(image) if limit is None else 0.0  # else they go to a file
         reading = max(reading, kept + arrays)
     if size.images:
         here = "read, window, resize" if job.threads is None else "read and features (cluster)"
         stages[here] = tables + reading
     stages["validate"] = max(
-        tables + kept + _validation_bytes(job, own.names, own.share) for own in feature_sets(job)
+        tables + kept + _validation_bytes(job, own.names, own.share, limit)
+        for own in feature_sets(job)
     )
-    stages["fit the final model"] = tables + kept + fit_bytes(final_fit(job), size)
+    final = final_fit(job)
+    fitted = fit_bytes(final, size) if limit is None else bounded_fit_bytes(final, size, limit)
+    stages["fit the final model"] = tables + kept + fitted
     stages["report"] = tables + rates.PAGE
     base = base_bytes(size, job.solver) + (rates.CUDA if on_device else 0.0)
     base += 0.0 if job.threads is None else rates.DASK
@@ -115,7 +120,9 @@ def _at_a_time(image: ImageSize, limit: float) -> int:
     return int(min(max(within, 1), block, image.examinations))
 
 
-def _validation_bytes(job: Job, names: tuple[str, ...], share: float) -> float:
+def _validation_bytes(job: Job, names: tuple[str, ...], share: float, limit: float | None) -> float:
     """Return what validation adds: the rows of a set, those of a fold, and the fit of them."""
     fit = fit_of(job, names, job.size.fit_rows * share)
+    if limit is not None:
+        return bounded_fit_bytes(fit, job.size, limit)
     return 2 * 4.0 * fit.rows * fit.width + fit_bytes(fit, job.size)

@@ -13,6 +13,7 @@ from fastmm.explain.similarity import KERNEL_SOLVERS, similar_cases
 from fastmm.explain.slopes import LINEAR, Slopes, slopes_of
 from fastmm.explanation import average_parts, contributions
 from fastmm.fusion.multimodal_base import mean_by
+from fastmm.fusion.row_parts import block_width
 from fastmm.prediction.files import write_rows
 from fastmm.prediction.pictures import PictureWriter
 from fastmm.regions.features import statistic_names
@@ -21,6 +22,7 @@ __all__ = ["explain_predictions"]
 
 _AT_ONCE = 200  # examinations: each holds a slope for every feature
 _NODES = 64
+_SLICES = 64  # of a scan, about, where it is not known
 
 
 class Explained(NamedTuple):
@@ -36,7 +38,11 @@ class Explained(NamedTuple):
 
 
 def explain_predictions(
-    model: Any, blocks: Mapping[str, Block], slices: Mapping[str, Any], folder: Path
+    model: Any,
+    blocks: Mapping[str, Block],
+    slices: Mapping[str, Any],
+    folder: Path,
+    limit: int | None = None,
 ) -> None:
     """Write contributions.csv, features.csv, similar.csv, pictures and explanation.txt.
 
@@ -50,13 +56,16 @@ def explain_predictions(
         Images of the image modalities, as they were loaded.
     folder : Path
         Where to write.
+    limit : int, optional
+        Bytes: fewer examinations are then explained at a time. Colours are scaled by the
+        first of them.
     """
     names = _targets(model)
     by_modality: list[Any] = []
     by_feature: list[Any] = []
     header: list[str] = []
     pictures, left = PictureWriter(model, folder / "pictures"), 0.0
-    for some in _chunks(model, blocks):
+    for some in _chunks(model, blocks, _at_once(model, blocks, slices, limit)):
         parts, error = _modalities(model, some)
         header, left = list(parts), max(left, error)
         by_modality += _lines(some.rows, names, parts)
@@ -79,11 +88,23 @@ def _targets(model: Any) -> list[str]:
     return [str(c) for c in classes] if len(classes) > 2 else [""]
 
 
-def _chunks(model: Any, blocks: Mapping[str, Block]) -> Iterator[Explained]:
+def _at_once(
+    model: Any, blocks: Mapping[str, Block], slices: Mapping[str, Any], limit: int | None
+) -> int:
+    """Return how many examinations are explained at a time: slopes and scans of each are held."""
+    if limit is None:
+        return _AT_ONCE
+    width = sum(map(block_width, blocks.values()))
+    pixels = sum(4 * m.shape[0] * m.shape[1] for n, m in model.modalities.items() if n in slices)
+    each = 8 * 6 * width * len(_targets(model)) + _SLICES * 3 * pixels
+    return int(min(max(1, limit // 2 // max(each, 1)), _AT_ONCE))
+
+
+def _chunks(model: Any, blocks: Mapping[str, Block], at_once: int) -> Iterator[Explained]:
     count = len(next(iter(blocks.values())).present)
-    for start in range(0, count, _AT_ONCE):
-        rows = np.arange(start, min(start + _AT_ONCE, count))
-        own = {name: block.take(rows) for name, block in blocks.items()}
+    for start in range(0, count, at_once):
+        rows = np.arange(start, min(start + at_once, count))
+        own = {name: block.take(rows).read() for name, block in blocks.items()}
         spread, owner = spread_slices(own)
         slopes = slopes_of(model, spread, 1 if model.solver in LINEAR else _NODES)
         parts, baseline = average_parts(model, slopes, owner)

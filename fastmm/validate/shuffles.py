@@ -8,6 +8,8 @@ import numpy as np
 
 __all__ = ["Shuffles"]
 
+_DRAWN = 1 << 20  # patients of permutations that are drawn together
+
 
 class Shuffles:
     """Permutations that hand whole patients' labels on, the first of them none at all.
@@ -65,10 +67,15 @@ class Shuffles:
         self.n_movable = sum(patients.size for patients in alike)
         self._refuse_stillness(alike)
         rng = np.random.default_rng(seed)
-        self.order = np.tile(np.arange(size.size), (count + 1, 1))
+        # The largest array of a test: numbers of 32 bits, drawn some permutations at a time.
+        self.order = np.empty((count + 1, size.size), np.int32)
+        self.order[:] = np.arange(size.size)
         for patients in alike:
-            drawn = rng.permuted(np.tile(patients, (count, 1)), axis=1)
-            self.order[1:, patients] = drawn
+            step = max(1, _DRAWN // patients.size)
+            for start in range(1, count + 1, step):
+                some = slice(start, min(start + step, count + 1))
+                rows = np.tile(patients, (some.stop - start, 1))
+                self.order[some, patients] = rng.permuted(rows, axis=1)
 
     def labels(self, some: slice) -> np.ndarray[Any, Any]:
         """Return the labels of some permutations, (permutations, n)."""

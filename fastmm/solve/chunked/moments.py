@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +12,7 @@ from fastmm._space import enter
 from fastmm.solve.chunked.base import Rows
 from fastmm.solve.chunked.sums import refuse_values
 
-__all__ = ["total_variance"]
+__all__ = ["total_variance", "variance_of_parts"]
 
 
 class _Moments(NamedTuple):
@@ -26,12 +28,24 @@ def total_variance(rows: Rows, weight: Any) -> float:
     return found.squares / found.weight
 
 
+def variance_of_parts(parts: Iterable[Any]) -> float:
+    """Return the variance of all values of matrices with as many columns, one after the other.
+
+    Examples
+    --------
+    >>> variance_of_parts([np.array([[1.0], [3.0]]), np.array([[5.0]])]) == 8 / 3
+    True
+    """
+    found = reduce(_joined, (_moments(part, None, np.arange(len(part))) for part in parts))
+    return found.squares / found.weight if found.weight else 0.0
+
+
 def _moments(X: Any, weight: Any, numbers: Any) -> _Moments:
     refuse_values(X, int(numbers[0]))
     space, (X, weight), _ = enter(X=X, weight=weight)
     weight = space.xp.ones(X.shape[0]) if weight is None else weight
     total = float(weight.sum()) * X.shape[1]
-    if total == 0:
+    if total == 0:  # no rows, or none that counts
         return _Moments(0.0, 0.0, 0.0)
     near = float(X[0, 0])
     mean = float((weight @ (X - near).sum(axis=1, dtype=np.float64)) / total)

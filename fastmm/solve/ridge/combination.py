@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from fastmm.solve._inputs import take_training
+from fastmm.solve._inputs import Training, take_training
+from fastmm.solve.chunked.base import Rows
+from fastmm.solve.chunked.rows import read_whole
 from fastmm.solve.grouped import make_folds
 from fastmm.solve.ridge.model import RidgeModel
 from fastmm.solve.triangular import TriangularProblem
+from fastmm.streams.limits import check_limit, refuse_below
 
 __all__ = ["LinearCombination"]
 
@@ -28,6 +31,10 @@ class LinearCombination(RidgeModel):
         the weight 0, never a negative one.
     fit_intercept : bool, default True
         Whether to fit an intercept, which may be negative.
+    memory_limit : int, str or None, default None
+        Bytes that a fit may take, such as "2GB". Scores are combined as a whole: a limit
+        that is too low is an error, which says how much they need. Those on disk are read
+        only where they have room.
 
     Attributes
     ----------
@@ -76,9 +83,16 @@ class LinearCombination(RidgeModel):
     array([2., 0.])
     """
 
-    def __init__(self, *, positive: bool = False, fit_intercept: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        positive: bool = False,
+        fit_intercept: bool = True,
+        memory_limit: int | str | None = None,
+    ) -> None:
         self.positive = positive
         self.fit_intercept = fit_intercept
+        self.memory_limit = memory_limit
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
@@ -108,11 +122,12 @@ class LinearCombination(RidgeModel):
         TypeError
             If the arrays live on different devices.
         """
-        data = take_training(self, X, y, sample_weight)
+        data = take_training(self, X, y, sample_weight, chunks=True)
         if hasattr(self, "cv_predictions_"):
             del self.cv_predictions_
         space, weight = data.space, data.host_weight()
-        folds = None if groups is None else make_folds(len(data.X), groups, weight=weight)
+        folds = None if groups is None else make_folds(len(data.y), groups, weight=weight)
+        data = _read(self, data, 0 if folds is None else folds.n_folds)
         rows, targets = space.to_host(data.X), space.to_host(data.y).astype(np.float64)
         flat, targets = targets.ndim == 1, targets.reshape(len(targets), -1)
         problem = TriangularProblem(rows, targets, weight, self.fit_intercept, self.positive)
@@ -129,6 +144,18 @@ class LinearCombination(RidgeModel):
         if found.rank < rows.shape[1]:
             _warn_of_rank(found.rank, rows.shape[1])
         return self
+
+
+def _read(model: LinearCombination, data: Training, groups: int) -> Training:
+    """Read scores that come in chunks, and refuse a limit without room for the fit."""
+    rows = data.X
+    n, m = rows.shape
+    targets = 1 if data.y.ndim == 1 else data.y.shape[1]
+    values = n * (4 * m + 3 * targets + 2) + 2 * groups * (m + targets + 1) ** 2
+    refuse_below(
+        8 * values, check_limit(model.memory_limit), f"{n} rows of {m} scores, and factors of them"
+    )
+    return data._replace(X=read_whole(rows), own=True) if isinstance(rows, Rows) else data
 
 
 def _warn_of_rank(rank: int, scores: int) -> None:
