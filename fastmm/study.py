@@ -121,7 +121,8 @@ def run_study(
     scores = _score(plan, found, blocks, notes, watch, task)
     comparisons, said = compare_sets(found, [each.numbers for each in scores])
     with watch("learning curve"):
-        learning = _learning(plan, found, comparisons, chosen, blocks, task)
+        learning, untold = _learning(plan, found, comparisons, chosen, blocks, task)
+    notes += untold
     final = chosen.fitted or plan.final()
     if chosen.fitted is None:
         with watch("fit the final model") as stage:
@@ -193,12 +194,16 @@ def _learning(
     chosen: Validated,
     blocks: Mapping[str, Block],
     task: Task,
-) -> list[dict[str, Any]]:
-    """Draw the curves of the chosen set and of the best single modality."""
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Draw the curves of the chosen set and of the best single modality; say what is left out."""
     best = {row["against"] for row in comparisons if row["best"] and row["model"] == chosen.model}
     sets = [one for one in found if one.model == chosen.model and one.features in best]
-    progress, curves = task("learning curve"), []
+    progress, curves, notes = task("learning curve"), [], []
     for i, one in enumerate([chosen, *sets]):
-        curves.append(learning_curve(plan, one, blocks))
+        curve = learning_curve(plan, one, blocks)
+        if curve is not None:
+            curves.append(curve)
+        elif one.model != "deep":
+            notes.append(f"{one.model}, {one.features}: no learning curve within the memory limit")
         progress(i + 1, 1 + len(sets))
-    return [curve for curve in curves if curve]
+    return curves, notes

@@ -11,10 +11,10 @@ from PIL import Image
 from fastmm import ImageModality
 from fastmm.blocks import Block
 from fastmm.findings.kept_features import kept_block
-from fastmm.findings.learning import learning_curve
 from fastmm.findings.permuting import permute_set
 from fastmm.findings.validation import Plan, Validated
 from fastmm.streams.picked_rows import RowFile
+from fastmm.study import _learning
 from fastmm.validate.out_of_fold import out_of_fold
 
 
@@ -104,13 +104,16 @@ def test_a_study_leaves_out_what_has_no_room_and_says_so():
         plan = Plan({"ct": ImageModality()}, ("ridge",), "stack", False, limit)
         held_out = out_of_fold(plan.classifier("ridge", ("ct",)), blocks, y, groups, repeats=1)
         one = Validated("ridge", "ct", ("ct",), np.ones(60, bool), y, groups, held_out)
-        return *permute_set(plan, one, blocks), learning_curve(plan, one, blocks)
+        curves, told = _learning(plan, [one], [], one, blocks, lambda _: lambda done, total: None)
+        return *permute_set(plan, one, blocks), curves, told
 
-    test, notes, curve = found(10**9)
+    test, notes, curves, told = found(10**9)
     assert test["pvalue_method"] == "refitted"
     assert not notes
-    assert curve is not None
-    test, notes, curve = found(310_000)  # for the fits, and little more
+    assert len(curves) == 1
+    assert not told
+    test, notes, curves, told = found(310_000)  # for the fits, and little more
     assert test["pvalue_method"] == "scores"
     assert "under the out-of-fold scores" in notes[0]
-    assert curve is None
+    assert not curves
+    assert told == ["ridge, ct: no learning curve within the memory limit"]
