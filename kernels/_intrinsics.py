@@ -10,8 +10,10 @@ from typing import Any
 import numba
 from llvmlite import ir
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 from numba.np import arrayobj
+
+from ._overloading import runs_as
 
 __all__ = ["columns", "copier", "prefetched", "stretches", "summer", "turner"]
 
@@ -36,8 +38,7 @@ def prefetched() -> Any:
     def plain(flat: Any, i: int) -> None:
         return None
 
-    overload(plain)(lambda flat, i: lambda flat, i: prefetch(flat, i))
-    return plain
+    return runs_as(plain, "prefetch", lambda flat, i: prefetch(flat, i))
 
 
 def stretches() -> Any:
@@ -69,8 +70,7 @@ def stretches() -> Any:
     def plain(flat: Any, start: int, size: int) -> Any:
         return flat[start : start + size]
 
-    overload(plain)(lambda flat, start, size: lambda flat, start, size: stretch(flat, start, size))
-    return plain
+    return runs_as(plain, "stretch", lambda flat, start, size: stretch(flat, start, size))
 
 
 def columns(step: int, first: int, lanes: int) -> Any:
@@ -108,10 +108,8 @@ def columns(step: int, first: int, lanes: int) -> Any:
         block = flat[step * i : step * (i + lanes)].reshape(lanes, step)
         left[i : i + lanes], right[i : i + lanes] = block[:, first : first + 2].T
 
-    overload(plain)(
-        lambda flat, left, right, i: lambda flat, left, right, i: take(flat, left, right, i)
-    )
-    return plain
+    name = f"columns_{step}_{first}_{lanes}"
+    return runs_as(plain, name, lambda flat, left, right, i: take(flat, left, right, i))
 
 
 def copier(lanes: int) -> Any:
@@ -135,10 +133,8 @@ def copier(lanes: int) -> Any:
     def plain(src: Any, start: int, out: Any, begin: int) -> None:
         out[begin : begin + lanes] = src[start : start + lanes]
 
-    overload(plain)(
-        lambda src, start, out, begin: lambda src, start, out, begin: copy(src, start, out, begin)
-    )
-    return plain
+    name = f"copy_{lanes}"
+    return runs_as(plain, name, lambda src, start, out, begin: copy(src, start, out, begin))
 
 
 def turner(lanes: int) -> Any:
@@ -204,14 +200,13 @@ def turner(lanes: int) -> Any:
                 value = src[start + min(k, last) * stride + i]
                 out[begin + min(i, end) * step + k] = value
 
-    overload(turn)(
-        lambda src, start, stride, last, out, begin, step, end: (
-            lambda src, start, stride, last, out, begin, step, end: move(
-                src, start, stride, last, out, begin, step, end
-            )
-        )
+    return runs_as(
+        turn,
+        f"turn_{lanes}",
+        lambda src, start, stride, last, out, begin, step, end: move(
+            src, start, stride, last, out, begin, step, end
+        ),
     )
-    return turn
 
 
 def summer(lanes: int) -> Any:
@@ -272,11 +267,10 @@ def summer(lanes: int) -> Any:
             total = x[0] + weights[first + i, :count] @ (x - x[0])
             out[begin + i * lanes : begin + (i + 1) * lanes] = total
 
-    overload(weigh)(
-        lambda src, spans, weights, first, size, out, begin: (
-            lambda src, spans, weights, first, size, out, begin: add(
-                src, spans, weights, first, size, out, begin
-            )
-        )
+    return runs_as(
+        weigh,
+        f"weigh_{lanes}",
+        lambda src, spans, weights, first, size, out, begin: add(
+            src, spans, weights, first, size, out, begin
+        ),
     )
-    return weigh

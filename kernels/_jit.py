@@ -34,6 +34,7 @@ from ._intrinsics import columns, copier, prefetched, stretches, summer, turner
 from ._launching import Launcher
 from ._linked import store_of
 from ._newer_numpy import set_up_numba_cuda
+from ._overloading import with_names
 from ._registers import ATOMS, GROUP, responder
 
 __all__ = [
@@ -113,7 +114,7 @@ class Kernel:
     ) -> None:
         self.name, self._helpers = name, helpers
         self._key = "-".join([name, *(f"{n}.{h.__name__}" for n, h in helpers.items())])
-        self._cpu, self._cuda = _with_names(cpu, **helpers), cuda
+        self._cpu, self._cuda = with_names(cpu, **helpers), cuda
 
     def __repr__(self) -> str:
         return f"Kernel({self.name!r})"
@@ -141,7 +142,7 @@ class Kernel:
     def ptx(self, signature: tuple[Any, ...], capability: tuple[int, int]) -> str:
         """Compile the CUDA build for Numba types to PTX; needs no GPU."""
         module = numba_cuda()
-        function = _with_names(self._cuda, cuda=module, **self._helpers)
+        function = with_names(self._cuda, cuda=module, **self._helpers)
         with _pretended_device(capability):
             ptx, _ = module.compile_ptx(
                 function, numba.void(numba.int64, *signature), cc=capability
@@ -178,7 +179,7 @@ class Kernel:
     def _device(self) -> Any:
         module = numba_cuda()
         _allow_small_grids()
-        return module.jit(_with_names(self._cuda, cuda=module, **self._helpers))
+        return module.jit(with_names(self._cuda, cuda=module, **self._helpers))
 
 
 class HostKernel:
@@ -198,12 +199,6 @@ class HostKernel:
     @cached_property
     def _serial(self) -> Any:
         return cached(numba.njit(**self._options)(self._cpu), "serial", self._key)
-
-
-def _with_names(function: FunctionType, **names: Any) -> FunctionType:
-    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
-    copy.__qualname__ = function.__qualname__
-    return copy
 
 
 def _allow_small_grids() -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import numba
 from llvmlite import binding, ir
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 from numba.np import arrayobj
+
+from ._overloading import runs_as
 
 __all__ = ["ATOMS", "GROUP", "responder"]
 
@@ -124,11 +126,10 @@ def responder() -> Any:
         out[plus : plus + ATOMS] += (found - threshold).clip(0).sum(0)
         out[minus : minus + ATOMS] += (-found - threshold).clip(0).sum(0)
 
-    overload(plain)(
-        lambda rows, row, size, atoms, atom, out, plus, minus, threshold: (
-            lambda rows, row, size, atoms, atom, out, plus, minus, threshold: respond(
-                rows, row, size, atoms, atom, out, plus, minus, threshold
-            )
-        )
+    return runs_as(
+        plain,
+        f"respond_{lanes}_{vectors}",
+        lambda rows, row, size, atoms, atom, out, plus, minus, threshold: respond(
+            rows, row, size, atoms, atom, out, plus, minus, threshold
+        ),
     )
-    return plain
