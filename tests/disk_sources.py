@@ -62,8 +62,10 @@ def least(fit):
     return check_limit(str(caught.value).split("at least ")[1].split(" ")[0])
 
 
-def peak(call):
-    """Return what a call returns, and the most memory that it held."""
+def peak(call, *, again=True):
+    """Return what a call returns, and the most memory that it held once all is compiled."""
+    if again:
+        call()
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fastmm.kernels._jit import _with_names, scalar
+from fastmm.kernels._jit import scalar
+from fastmm.kernels._overloading import with_names
 from fastmm.kernels.selecting import select
 from harness import SIMULATED
 
@@ -45,7 +46,7 @@ def last_tasks(count):
 
 @cache
 def cpu_build(kernel):
-    return scalar(_with_names(kernel._cpu, prange=scalar(last_tasks)))
+    return scalar(with_names(kernel._cpu, prange=scalar(last_tasks)))
 
 
 def run_end(build, kernel, work, args):
@@ -54,7 +55,7 @@ def run_end(build, kernel, work, args):
         cpu_build(kernel)(*args)
     else:
         threads = SimpleNamespace(grid=lambda _: work - 40, gridsize=lambda _: 1)
-        _with_names(kernel._cuda, cuda=threads, **kernel._helpers)(work, *args)
+        with_names(kernel._cuda, cuda=threads, **kernel._helpers)(work, *args)
 
 
 @pytest.fixture(params=["cpu", "cuda"])
